@@ -1,0 +1,42 @@
+// A batch: spans of some records for the destinations of one group, frozen. Shared read-only by
+// those destinations' queues; a retry sends the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/bytes.h"
+#include "engine/base/clock.h"
+#include "engine/model/ids.h"
+
+namespace sidecast {
+
+// One record's encoded spans, as they lie in the stage, with what exporters may need to name or
+// address them. Views are valid as long as the batch.
+struct BatchRecord {
+  Bytes encoded;
+  TraceId trace_id;
+  Timestamp start;
+  Text generation_id;
+  Text api_key_name;
+  std::uint32_t span_count = 0;
+};
+
+struct Batch {
+  std::vector<BatchRecord> records;  // never empty
+  // All records in one body: framed by the group's encoder, then compressed. Empty when the
+  // destination sends each record by itself.
+  std::shared_ptr<const std::string> body;
+  Text content_type;      // of the encoder; static storage
+  Text content_encoding;  // "gzip", "zstd" or empty; static storage
+  std::uint64_t uncompressed_bytes = 0;
+  // The one account all records belong to; empty when they are of several. A destination that does
+  // not take all accounts must never see the latter (asserted at send).
+  std::string account;
+  bool has_mixed_accounts = false;
+};
+
+}  // namespace sidecast

@@ -1,0 +1,187 @@
+// What a destination is: data (Destination, a descriptor) and pure functions (Exporter). No socket,
+// clock, thread or retry lives in any of them: pooling, retry, timeouts, TLS, proxies and splitting
+// exist once, in engine/deliver and exporters/http.
+//
+// A record's way through here: dialect(Trace) -> SpanSet, encoder(Trace, SpanSet) -> bytes into the
+// stage (once per group); then, per destination: encode(Batch) -> requests, authorise(request) at
+// each attempt, judge(response) -> Outcome.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/base/result.h"
+#include "engine/base/secret.h"
+#include "engine/model/batch.h"
+#include "engine/model/span.h"
+#include "engine/model/trace.h"
+
+namespace sidecast {
+
+// ---- Requests and responses -------------------------------------------------------------------
+
+struct Header {
+  std::string name;
+  std::string value;
+};
+
+// One HTTP request. Its body is a list of pieces, so that a batch's frozen bytes are sent as they
+// lie; `keep_alive` owns what the pieces view.
+struct Request {
+  std::string method = "POST";
+  std::string url;
+  std::vector<Header> headers;
+  std::vector<Bytes> body;
+  std::shared_ptr<const void> keep_alive;
+  // Which records of the batch this request carries: [record_first, record_first + record_count).
+  std::size_t record_first = 0;
+  std::size_t record_count = 0;
+
+  [[nodiscard]] std::uint64_t body_bytes() const noexcept {
+    std::uint64_t total = 0;
+    for (const Bytes piece : body) total += piece.size();
+    return total;
+  }
+};
+
+struct Response {
+  // What kept an answer from coming. kNone: `status` is the server's.
+  enum class Failure { kNone, kResolve, kConnect, kTls, kTimeout, kReset, kRefusedAddress, kOther };
+  Failure failure = Failure::kNone;
+  std::string failure_text;  // curl's words, without addresses or secrets of ours
+  int status = 0;
+  std::vector<Header> headers;  // names in lower case
+  std::string body;             // at most http/loop.h kResponseBytesMax; `body_truncated` when cut
+  bool body_truncated = false;
+};
+
+// The first header of that (lower-case) name, or empty.
+[[nodiscard]] std::string_view header_value(const Response& response, std::string_view name) noexcept;
+
+// ---- Verdicts ---------------------------------------------------------------------------------
+
+enum class RejectReason : std::uint8_t {
+  kRejected,  // the server refused the request for good
+  kPartial,   // a 2xx answer that names rejected spans
+  kTooLarge,  // refused for its size and cannot be made smaller
+};
+
+struct Verdict {
+  enum class Kind {
+    kDelivered,
+    kPartial,   // delivered but for `rejected_spans`; never sent again
+    kRetry,     // later; after `retry_hint` when the server gave one
+    kPause,     // 401, 403, 404: keep the batches, try again slowly, tell the operator
+    kSplit,     // too large: halve and send again
+    kRejected,  // for good
+  };
+  Kind kind = Kind::kDelivered;
+  RejectReason reason = RejectReason::kRejected;
+  std::uint64_t rejected_spans = 0;
+  std::optional<std::chrono::milliseconds> retry_hint;
+  std::string explanation;  // one line a person can act on; server text is cut and made printable
+};
+
+
+// ---- Options and descriptors --------------------------------------------------------------------
+
+// One setting of a destination, as the config, `sidecast destinations` and validation know it.
+struct Option {
+  std::string_view name;
+  std::string_view fallback;  // empty = no default
+  std::string_view help;
+  bool secret = false;
+  bool required = false;
+};
+
+// Checked option values of one configured destination: every name is one of the descriptor's.
+// Secrets stand apart and reach authorise() only.
+struct OptionValues {
+  std::map<std::string, std::string, std::less<>> values;
+  std::map<std::string, std::string, std::less<>> headers;  // extra headers, not secret
+  // The value, else the empty string.
+  [[nodiscard]] std::string_view get(std::string_view name) const noexcept;
+};
+using Secrets = std::map<std::string, Secret, std::less<>>;
+
+enum class Compression : std::uint8_t { kNone, kGzip, kZstd };
+
+struct Limits {
+  std::uint32_t batch_records_max = 512;
+  std::uint32_t batch_spans_max = 4096;
+  std::uint64_t batch_bytes_max = 4U << 20U;  // uncompressed
+};
+
+// How a group's records become bytes. Everything in it is part of the group's identity.
+struct DialectOptions {
+  std::vector<std::pair<std::string, std::string>> resource;  // resource attributes, in this order
+  bool always_hash_trace_id = false;
+  bool shared_roots = false;
+};
+// A pure function: no clock, no state. Returned views live in `arena` or in the trace.
+using Dialect = SpanSet (*)(const Trace&, const DialectOptions&, Arena& arena);
+
+struct DialectEntry {
+  std::string_view name;
+  Dialect write;
+};
+
+// The bytes of one record, and how records share one body: prefix, records joined by separator,
+// suffix.
+struct Encoder {
+  std::string_view name;
+  std::string_view content_type;
+  void (*write)(const Trace&, const SpanSet&, ByteBuffer& out);
+  std::string_view prefix;
+  std::string_view separator;
+  std::string_view suffix;
+};
+
+// What a destination says about how its records are to be written, after its options were read.
+struct Format {
+  const DialectEntry* dialect = nullptr;
+  const Encoder* encoder = nullptr;
+  Compression compression = Compression::kNone;
+  bool whole_batch = true;  // records share one body; false: each is sent by itself
+  DialectOptions dialect_options;
+  Limits limits;
+};
+
+class Exporter {
+ public:
+  virtual ~Exporter() = default;
+  Exporter() = default;
+  Exporter(const Exporter&) = delete;
+  Exporter& operator=(const Exporter&) = delete;
+
+  [[nodiscard]] virtual const Format& format() const noexcept = 0;
+  // Requests for one batch, without credentials. No I/O, no clock. Called on the delivery thread.
+  [[nodiscard]] virtual Result<std::vector<Request>> encode(std::shared_ptr<const Batch>) const = 0;
+  // Adds credentials to one request, at each attempt: the only place that sees secrets.
+  [[nodiscard]] virtual Status authorise(Request&, const Secrets&, Timestamp now) const = 0;
+  // What the answer means. `now` is for Retry-After dates.
+  [[nodiscard]] virtual Verdict judge(const Request&, const Response&, Timestamp now) const = 0;
+  // The cheapest request that proves address and credentials and stores nothing (or one marked
+  // test record where nothing else proves it).
+  [[nodiscard]] virtual Request probe() const = 0;
+};
+
+struct Destination {
+  std::string_view name;     // the `type:` of the config
+  std::string_view summary;  // one line for `sidecast destinations`
+  std::span<const Option> options;
+  // Checks the values; an Error names the option and what it should be.
+  Result<std::unique_ptr<const Exporter>> (*make)(const OptionValues&);
+};
+
+}  // namespace sidecast

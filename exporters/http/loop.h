@@ -1,0 +1,75 @@
+// The HTTP loop: one thread, one libcurl multi handle, a mailbox to wake it. It moves bytes and
+// knows nothing of batches, retries or destinations: engine/deliver decides, on this same thread.
+//
+// Threads: run() owns the calling thread until stop(). post() and stop() may be called from any
+// thread; everything else only from the loop's thread (inside a posted task, timer or completion).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/base/clock.h"
+#include "engine/base/result.h"
+#include "exporters/exporter.h"
+
+namespace sidecast {
+
+inline constexpr std::size_t kResponseBytesMax = 4U << 20U;  // OTLP 1.11: responses up to 4 MiB
+
+struct TransferOptions {
+  std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds timeout{30'000};  // whole transfer
+  std::string ca_file;                        // empty = the system's
+  std::string proxy;                          // empty = none, whatever the environment says
+};
+
+// What `sidecast test` shows besides the answer.
+struct TransferTimes {
+  std::chrono::microseconds resolve{0};
+  std::chrono::microseconds connect{0};
+  std::chrono::microseconds tls{0};
+  std::chrono::microseconds total{0};
+  int http_version = 0;  // 11 or 20
+};
+
+class HttpLoop {
+ public:
+  using Task = std::function<void()>;
+  using Completion = std::function<void(Response, const TransferTimes&)>;
+  using TimerId = std::uint64_t;
+
+  struct Settings {
+    std::size_t connections_max = 256;      // open at once, all destinations together
+    std::size_t idle_connections_max = 64;  // kept for reuse
+    std::string user_agent;
+  };
+
+  explicit HttpLoop(Settings settings);
+  ~HttpLoop();
+  HttpLoop(const HttpLoop&) = delete;
+  HttpLoop& operator=(const HttpLoop&) = delete;
+
+  // Runs until stop(); transfers still open are then cancelled without completion.
+  void run();
+  void stop();
+  // Runs `task` on the loop's thread. Lock-free for the caller (moodycamel queue, eventfd-like
+  // wake-up through curl_multi_wakeup).
+  void post(Task task);
+
+  // Starts one request. The completion runs once, later, on the loop's thread, never inside send().
+  // HTTP/2 is negotiated by ALPN over TLS; cleartext uses HTTP/1.1 with keep-alive.
+  void send(Request request, const TransferOptions& options, Completion completion);
+  TimerId after(std::chrono::milliseconds delay, Task task);
+  void cancel(TimerId timer);
+  [[nodiscard]] std::size_t open_transfers() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sidecast

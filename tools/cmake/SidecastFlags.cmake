@@ -1,0 +1,19 @@
+# Flags belong to targets: sidecast_flags is linked PRIVATE by every target of ours and by nobody else's.
+add_library(sidecast_flags INTERFACE)
+target_compile_options(sidecast_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  $<$<COMPILE_LANGUAGE:CXX>:-Wsign-conversion$<SEMICOLON>-Wnon-virtual-dtor$<SEMICOLON>-Woverloaded-virtual>
+  $<$<BOOL:${SIDECAST_WARNINGS_AS_ERRORS}>:-Werror>)
+if(SIDECAST_SANITIZE)
+  target_compile_options(sidecast_flags INTERFACE
+    -fsanitize=${SIDECAST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(sidecast_flags INTERFACE -fsanitize=${SIDECAST_SANITIZE})
+endif()
+if(SIDECAST_FUZZ)
+  # Every library is instrumented; only the fuzz targets bring a main.
+  target_compile_options(sidecast_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(sidecast_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(SIDECAST_TEST_POINTS)
+  target_compile_definitions(sidecast_flags INTERFACE SIDECAST_TEST_POINTS=1)
+endif()
