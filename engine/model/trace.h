@@ -57,7 +57,8 @@ struct Metadatum {
 
 // Request parameters that have attributes of their own; `json` is all of them.
 struct Parameters {
-  Text json;  // request without messages, tools, input and the like: an object as JSON text, or empty
+  Text json;  // request without messages, tools, input and the like: an object as JSON text, or
+              // empty
   std::optional<std::int64_t> max_tokens;
   std::optional<double> temperature;
   std::optional<double> top_p;
@@ -69,6 +70,8 @@ struct Parameters {
   bool stream = false;
   Text output_type;  // text | json | image | speech, or empty when none was asked for
   Text service_tier;
+  std::optional<std::int64_t> dimensions;  // embeddings
+  Text encoding_format;                    // embeddings
   ArenaVector<Text> stop_sequences;
   explicit Parameters(Arena& arena) : stop_sequences(arena.resource()) {}
 };
@@ -85,7 +88,7 @@ struct Identity {
 
 // The request's `trace` object, taken apart.
 struct TraceSettings {
-  Text trace_id_text;   // as sent; empty when none was
+  Text trace_id_text;            // as sent; empty when none was
   bool trace_id_hashed = false;  // trace_id is a hash of the text above
   Text trace_name;
   Text span_name;
@@ -113,6 +116,14 @@ struct Outcome {
   Text error_message;    // content: leaves with privacy mode
 };
 
+// A document of a rerank request or of its answer. Content leaves with privacy mode, id and score
+// stay.
+struct Document {
+  Text id;  // of a result: the index of the document it ranks
+  Text content;
+  std::optional<double> score;
+};
+
 // What the writer had to leave out, and why a text may be short.
 struct Shed {
   bool happened = false;
@@ -125,9 +136,14 @@ struct Trace {
       : input_messages(arena.resource()),
         output_messages(arena.resource()),
         prompts(arena.resource()),
+        input_documents(arena.resource()),
+        output_documents(arena.resource()),
         tools(arena.resource()),
         parameters(arena),
+        finish_reasons(arena.resource()),
         metadata(arena.resource()),
+        tags(arena.resource()),
+        facts(arena.resource()),
         attributes(arena.resource()),
         attempts(arena.resource()) {}
 
@@ -158,6 +174,8 @@ struct Trace {
   ArenaVector<Text> prompts;             // legacy completions, embeddings: the input texts
   Text rerank_query;
   std::optional<std::int64_t> rerank_top_k;
+  ArenaVector<Document> input_documents;
+  ArenaVector<Document> output_documents;  // in the order of the answer
   ArenaVector<Tool> tools;
 
   // What is always kept.
@@ -167,14 +185,22 @@ struct Trace {
   Timestamp start;
   Timestamp end;
   std::optional<Timestamp> first_token;
+  // One per choice, as received; also where there are no messages (shed records, privacy mode).
+  ArenaVector<Text> finish_reasons;
   Outcome outcome;
   Shed shed;
-  ArenaVector<Metadatum> metadata;    // all other keys of the request's `trace` object
+  ArenaVector<Metadatum> metadata;  // all other keys of the request's `trace` object
+  ArenaVector<Text> tags;           // the texts of its `tags` list, which stays in metadata as well
+  // What an answer says that has no field here: native_finish_reason, is_byok,
+  // upstream_inference_cost, search_units, ... Numbers, flags and short names only, never content.
+  ArenaVector<Metadatum> facts;
   ArenaVector<Metadatum> attributes;  // free-form attributes of the record
   ArenaVector<Attempt> attempts;
   std::uint32_t metadata_dropped = 0;  // keys over the cap
 
-  // Explicit span records only: its name and ids as the gateway gave them.
+  // Explicit span records only: its name and ids as the gateway gave them. Its parent stands in
+  // settings.parent_span_id, its input and output in input_value and output_value.
+  bool is_explicit_span = false;
   Text name;
   std::optional<SpanId> span_id;
 };
