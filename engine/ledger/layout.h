@@ -1,0 +1,145 @@
+// The ledger file: every counter the engine keeps, in shared memory that outlives it. Writers are
+// the engine's threads (each field says which); readers are `sidecast stats` and the engine itself.
+//
+//   0            LedgerHeader       identity, heartbeat, counters per worker, rings gone by
+//   kGroupsAt    GroupSlot[]        which destination each bit of a staged entry's mask means
+//   kSlotsAt     DestinationSlot[]  one per destination identity that ever was
+//
+// The file is sparse: a slot's pages are allocated when the slot is. Counters are 64 bits, only
+// grow, and change only by a redo record (stage/redo.h), so that they are exact after any death.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace sidecast::ledger {
+
+inline constexpr std::uint64_t kMagic = 0x314C545341434453ULL;  // "SDCASTL1" in little-endian order
+inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::size_t kWorkersMax = 8;
+inline constexpr std::size_t kGroupMembersMax = 64;  // bits of an entry's pending mask
+inline constexpr std::size_t kGroupsMax = 16'384;
+inline constexpr std::size_t kDestinationsMax = 16'384;
+inline constexpr std::size_t kSuspectsMax = 16;
+
+using Counter = std::atomic<std::uint64_t>;
+static_assert(Counter::is_always_lock_free);
+
+// Bump when a reason is appended; never reorder.
+enum class DropReason : std::uint8_t { kExpired, kBudget, kPolicyChanged, kEncode };
+inline constexpr std::array<const char*, 4> kDropReasons = {"expired", "budget", "policy_changed",
+                                                            "encode"};
+// In the order of exporters/exporter.h RejectReason.
+inline constexpr std::array<const char*, 3> kRejectReasons = {"rejected", "partial", "too_large"};
+
+// A record that was being decoded: if the engine dies meanwhile, the next one finds it here.
+struct InHand {
+  std::atomic<std::uint32_t> set;  // 1 while the rest is valid
+  std::uint32_t lane;
+  std::uint64_t sequence;
+  std::array<unsigned char, 16> ring;
+};
+
+// Writer: the worker of that index.
+struct WorkerBlock {
+  Counter read;
+  Counter malformed;
+  Counter poison;
+  Counter forbidden;
+  Counter unrouted;
+  Counter routable;
+  InHand in_hand;
+};
+
+// Writer: the housekeeping thread, when a drained ring is removed.
+struct RetiredBlock {
+  Counter written;
+  Counter shed;
+  Counter dropped_full;
+  Counter dropped_busy;
+  Counter dropped_too_large;
+};
+
+// A record that was in hand when an engine died. Writer: the engine while it starts.
+struct Suspect {
+  std::array<unsigned char, 16> ring;
+  std::uint64_t sequence;
+  std::uint32_t lane;
+  std::uint32_t deaths;  // 0 = free
+};
+
+enum class EngineState : std::uint32_t { kNever, kRunning, kStopping, kStopped };
+
+struct LedgerHeader {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t worker_count;
+  // Writer: the housekeeping thread.
+  std::atomic<std::int64_t> pid;
+  std::atomic<std::int64_t> started_ns;    // unix time
+  std::atomic<std::int64_t> heartbeat_ns;  // unix time, twice a second
+  std::atomic<EngineState> state;
+  std::uint32_t padding;
+  std::atomic<std::uint64_t> memory_bytes;
+  std::atomic<std::uint64_t> memory_limit_bytes;
+  std::atomic<std::uint64_t> stage_bytes;
+  std::atomic<std::uint64_t> ledger_mismatches;
+  std::array<char, 32> engine_version;
+  RetiredBlock retired;
+  std::array<Suspect, kSuspectsMax> suspects;
+  std::array<WorkerBlock, kWorkersMax> workers;
+};
+
+// Slots are appended by the engine while it starts, and their members never change place.
+struct GroupSlot {
+  std::array<char, 32> hash;    // of the group, hex; all zero = free
+  std::uint32_t member_count;
+  std::uint32_t padding;
+  std::array<std::uint32_t, kGroupMembersMax> members;  // destination slot of each bit
+};
+
+enum class DestinationState : std::uint32_t { kOk, kBackingOff, kPaused, kDisabled, kRemoved };
+inline constexpr std::array<const char*, 5> kDestinationStates = {"ok", "backing off", "paused",
+                                                                  "disabled", "removed"};
+
+// Writer: the worker of that index.
+struct RouteCounters {
+  Counter matched;
+  Counter filtered;
+  Counter sampled_out;
+  Counter routed;
+};
+
+inline constexpr std::size_t kLatencyBuckets = 64;
+
+struct DestinationSlot {
+  std::array<char, 32> identity;  // hex; all zero = free
+  std::array<char, 96> name;      // zero-terminated
+  std::array<char, 32> type;      // zero-terminated
+  std::array<RouteCounters, kWorkersMax> route;
+  // Writer from here on: the delivery thread.
+  Counter delivered;
+  std::array<Counter, 8> rejected;  // by RejectReason
+  std::array<Counter, 8> dropped;   // by DropReason
+  Counter rejected_spans;
+  // Not part of an identity, so plain stores: a crash may lose the last few.
+  Counter requests;
+  Counter retries;
+  Counter bytes_uncompressed;
+  Counter bytes_sent;
+  std::array<std::atomic<std::uint32_t>, kLatencyBuckets> latency;  // see latency.h
+  std::atomic<DestinationState> state;
+  std::array<char, 204> last_error;  // zero-terminated; a torn read shows a mixed text, no more
+};
+
+static_assert(sizeof(LedgerHeader) <= 4096);
+static_assert(kRejectReasons.size() <= 8 && kDropReasons.size() <= 8);
+
+inline constexpr std::size_t kGroupsAt = 4096;
+inline constexpr std::size_t kSlotsAt = kGroupsAt + kGroupsMax * sizeof(GroupSlot);
+inline constexpr std::size_t kFileBytes = kSlotsAt + kDestinationsMax * sizeof(DestinationSlot);
+static_assert(kSlotsAt % 8 == 0);
+
+}  // namespace sidecast::ledger

@@ -1,0 +1,177 @@
+#include "engine/stage/redo.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/test_point.h"
+
+namespace sidecast::stage {
+namespace {
+
+constexpr std::uint64_t kRedoMagic = 0x31444F4552434453ULL;
+constexpr std::size_t kOperationsMax = 32'768;
+
+using UuidWords = std::array<std::uint64_t, 2>;
+static_assert(sizeof(UuidWords) == sizeof(shm::RingUuid));
+
+}  // namespace
+
+struct RedoLog::File {
+  std::uint64_t magic;
+  std::atomic<std::uint64_t> sealed;  // 1 while the operations are to be applied
+  std::uint64_t count;
+  std::uint64_t checksum;  // of the operations
+  std::array<Operation, kOperationsMax> operations;
+
+  [[nodiscard]] std::uint64_t compute_checksum() const noexcept {
+    return XXH3_64bits_withSeed(operations.data(), count * sizeof(Operation), count);
+  }
+};
+
+RedoLog::RedoLog(File* file) : file_(file) {}
+
+RedoLog::~RedoLog() { munmap(file_, sizeof(File)); }
+
+Result<std::unique_ptr<RedoLog>> RedoLog::open(const std::string& path) {
+  const auto error = [&](std::string_view what, int number) {
+    return fail(fmt::format("{} {}: {}", what, path, std::strerror(number)));  // NOLINT(concurrency-mt-unsafe): starting thread only
+  };
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return error("open", errno);
+  if (const int failed = posix_fallocate(fd, 0, sizeof(File)); failed != 0) {
+    close(fd);
+    return error("make room for", failed);
+  }
+  void* const base = mmap(nullptr, sizeof(File), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  const int failed = errno;
+  close(fd);
+  if (base == MAP_FAILED) return error("map", failed);
+  auto* const file = static_cast<File*>(base);
+  if (file->magic != kRedoMagic) {
+    file->sealed.store(0, std::memory_order_relaxed);  // nobody else has it open
+    file->magic = kRedoMagic;
+  }
+  return std::unique_ptr<RedoLog>(new RedoLog(file));
+}
+
+bool RedoLog::recover(const RedoTargets& targets) {
+  if (file_->sealed.load(std::memory_order_acquire) != 1) return false;
+  // A sealed record is whole: the seal was the last store. The checksum guards against a file that
+  // something else has damaged.
+  if (file_->count <= kOperationsMax && file_->checksum == file_->compute_checksum()) {
+    for (std::size_t i = 0; i < file_->count; ++i) {
+      const Operation& operation = file_->operations[i];
+      void* const target = find(operation, targets);
+      if (target != nullptr) apply(operation, target);
+    }
+  }
+  file_->sealed.store(0, std::memory_order_release);
+  return true;
+}
+
+RedoLog::Operation& RedoLog::note(Kind kind, void* target) {
+  SIDECAST_ASSERT(live_.size() < kOperationsMax);
+  Operation& operation = file_->operations[live_.size()];
+  live_.push_back(target);
+  operation = Operation{.kind = kind, .small = 0, .values = {}};
+  return operation;
+}
+
+void RedoLog::set_counter(Ledger& ledger, ledger::Counter& counter, std::uint64_t value) {
+  note(Kind::kCounter, &counter).values = {ledger.offset_of(counter), value};
+}
+
+void RedoLog::set_head(Segment& segment, std::uint64_t head) {
+  note(Kind::kHead, &segment).values = {segment.key().worker, segment.key().sequence, head};
+}
+
+void RedoLog::release(shm::Ring& ring, std::uint32_t lane, shm::LaneCursor cursor) {
+  const auto uuid = std::bit_cast<UuidWords>(ring.info().uuid);
+  Operation& operation = note(Kind::kRelease, &ring);
+  operation.small = lane;
+  operation.values = {uuid[0], uuid[1], cursor.position, cursor.sequence};
+}
+
+void RedoLog::clear_pending(Segment& segment, Entry& entry, std::uint8_t bit) {
+  Operation& operation = note(Kind::kClearPending, &entry);
+  operation.small = bit;
+  operation.values = {segment.key().worker, segment.key().sequence, segment.offset_of(&entry)};
+}
+
+void RedoLog::remove_ring(shm::Ring& ring) {
+  const auto uuid = std::bit_cast<UuidWords>(ring.info().uuid);
+  note(Kind::kRemoveRing, &ring).values = {uuid[0], uuid[1]};
+}
+
+std::size_t RedoLog::room() const noexcept { return kOperationsMax - live_.size(); }
+
+void RedoLog::commit() noexcept {
+  if (live_.empty()) return;
+  file_->count = live_.size();
+  file_->checksum = file_->compute_checksum();
+  SIDECAST_TEST_POINT("redo.before_seal");
+  file_->sealed.store(1, std::memory_order_release);
+  SIDECAST_TEST_POINT("redo.sealed");
+  for (std::size_t i = 0; i < live_.size(); ++i) {
+    apply(file_->operations[i], live_[i]);
+    SIDECAST_TEST_POINT("redo.applying");
+  }
+  SIDECAST_TEST_POINT("redo.applied");
+  file_->sealed.store(0, std::memory_order_release);
+  live_.clear();
+}
+
+void RedoLog::apply(const Operation& operation, void* target) noexcept {
+  const auto& v = operation.values;
+  switch (operation.kind) {
+    case Kind::kCounter:
+      // relaxed: counters are read one by one; nothing is published through them.
+      static_cast<ledger::Counter*>(target)->store(v[1], std::memory_order_relaxed);
+      break;
+    case Kind::kHead: static_cast<Segment*>(target)->commit(v[2]); break;
+    case Kind::kRelease:
+      static_cast<shm::Ring*>(target)->release(operation.small,
+                                               {.position = v[2], .sequence = v[3]});
+      break;
+    case Kind::kClearPending:
+      // release: whoever then finds the segment free also finds the counters that say why.
+      static_cast<Entry*>(target)->pending.fetch_and(~(std::uint64_t{1} << operation.small),
+                                                     std::memory_order_release);
+      break;
+    case Kind::kRemoveRing: static_cast<shm::Ring*>(target)->remove(); break;
+  }
+}
+
+void* RedoLog::find(const Operation& operation, const RedoTargets& targets) {
+  const auto& v = operation.values;
+  const auto segment = [&] {
+    return targets.segment({.worker = static_cast<std::uint32_t>(v[0]), .sequence = v[1]});
+  };
+  const auto ring = [&] {
+    return targets.ring(std::bit_cast<shm::RingUuid>(UuidWords{v[0], v[1]}));
+  };
+  switch (operation.kind) {
+    case Kind::kCounter: return targets.ledger->counter_at(v[0]);
+    case Kind::kHead: return segment();
+    case Kind::kRelease:
+    case Kind::kRemoveRing: return ring();
+    case Kind::kClearPending: {
+      Segment* const found = segment();
+      return found == nullptr || operation.small >= ledger::kGroupMembersMax
+                 ? nullptr
+                 : found->entry_at(v[2]);
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace sidecast::stage

@@ -1,0 +1,150 @@
+#include "engine/stage/stage.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/log.h"
+
+namespace sidecast::stage {
+namespace {
+
+// Small enough that a dead destination's last entry does not pin much, large enough that making one
+// is rare: 4 MiB holds some hundred records of 16 KiB.
+constexpr std::uint64_t kSegmentBytes = (4U << 20U) - kEntriesAt;
+
+}  // namespace
+
+Stage::Stage(std::string directory, std::uint64_t bytes_max)
+    : directory_(std::move(directory)), bytes_max_(bytes_max) {}
+
+bool Stage::take(std::uint64_t size) noexcept {
+  std::uint64_t now = bytes_.load(std::memory_order_relaxed);
+  do {
+    if (now + size > bytes_max_) return false;
+    // relaxed: only the sum matters.
+  } while (!bytes_.compare_exchange_weak(now, now + size, std::memory_order_relaxed));
+  return true;
+}
+
+void Stage::give_back(std::uint64_t size) noexcept {
+  bytes_.fetch_sub(size, std::memory_order_relaxed);
+}
+
+std::string Stage::path_of(SegmentKey key) const {
+  return fmt::format("{}/w{}-{:016x}.seg", directory_, key.worker, key.sequence);
+}
+
+Result<std::vector<std::unique_ptr<Segment>>> Stage::recover() {
+  std::vector<std::unique_ptr<Segment>> segments;
+  std::error_code error;
+  std::filesystem::directory_iterator files(directory_, error);
+  if (error) return fail(fmt::format("read {}: {}", directory_, error.message()));
+  for (const auto& file : files) {
+    const std::string path = file.path().string();
+    if (file.path().extension() == ".new") {  // a segment that was never finished
+      std::filesystem::remove(file.path(), error);
+      continue;
+    }
+    if (file.path().extension() != ".seg") continue;
+    auto segment = Segment::open(path);
+    if (!segment) {
+      log_error("{}; set aside, the rest goes on", segment.error().message());
+      std::filesystem::rename(file.path(), path + ".damaged", error);
+      continue;
+    }
+    bytes_.fetch_add((*segment)->file_bytes(), std::memory_order_relaxed);
+    segments.push_back(std::move(*segment));
+  }
+  std::sort(segments.begin(), segments.end(), [](const auto& a, const auto& b) {
+    return a->key().sequence < b->key().sequence;
+  });
+  return segments;
+}
+
+StageWriter::StageWriter(Stage& stage, std::uint32_t worker) : stage_(stage), worker_(worker) {}
+
+void StageWriter::adopt(std::vector<std::unique_ptr<Segment>> segments) {
+  SIDECAST_ASSERT(active_ == nullptr);
+  for (auto& segment : segments) {
+    if (segment->key().worker == worker_) {
+      next_sequence_ = std::max(next_sequence_, segment->key().sequence + 1);
+    }
+    segments_.push_back(std::move(segment));
+  }
+}
+
+bool StageWriter::open_segment(std::uint64_t bytes) {
+  const SegmentKey key{.worker = worker_, .sequence = next_sequence_};
+  const std::string path = stage_.path_of(key);
+  if (spare_ != nullptr && spare_->capacity() >= bytes) {
+    if (Status reused = spare_->reuse(path, key.sequence); !reused) {
+      log_error("{}; a new segment is made instead", reused.error().message());
+      stage_.give_back(spare_->file_bytes());
+      spare_->remove();
+      spare_.reset();
+      return open_segment(bytes);
+    }
+    segments_.push_back(std::move(spare_));
+  } else {
+    const std::uint64_t capacity = std::max(kSegmentBytes, bytes);
+    if (!stage_.take(kEntriesAt + capacity)) return false;
+    auto made = Segment::create(path, key, capacity);
+    if (!made) {
+      stage_.give_back(kEntriesAt + capacity);
+      return false;  // the file system is full: as good as the limit
+    }
+    segments_.push_back(std::move(*made));
+  }
+  ++next_sequence_;
+  active_ = segments_.back().get();
+  tail_ = 0;
+  return true;
+}
+
+bool StageWriter::reserve(std::uint64_t bytes) {
+  if (active_ != nullptr && active_->capacity() - tail_ >= bytes) return true;
+  return open_segment(bytes);
+}
+
+EntryRef StageWriter::append(const EntryFields& fields, Bytes encoded) noexcept {
+  const std::uint64_t size = Segment::entry_bytes(fields, encoded);
+  SIDECAST_ASSERT(active_ != nullptr);
+  Entry* const entry = active_->append(tail_, fields, encoded);
+  tail_ += size;
+  // relaxed: the delivery thread learns of the entry through a queue, which orders this.
+  active_->open_entries.fetch_add(1, std::memory_order_relaxed);
+  if (heads_.empty() || heads_.back().first != active_) heads_.emplace_back(active_, 0);
+  heads_.back().second = tail_;
+  return {active_, entry};
+}
+
+void StageWriter::note_heads(RedoLog& redo) {
+  for (const auto& [segment, head] : heads_) redo.set_head(*segment, head);
+  heads_.clear();
+}
+
+void StageWriter::collect() {
+  const auto is_free = [this](const std::unique_ptr<Segment>& segment) {
+    // acquire: pairs with the count-down's release; the entries' last bits were cleared before it.
+    return segment.get() != active_ &&
+           segment->open_entries.load(std::memory_order_acquire) == 0;
+  };
+  const auto free_from = std::stable_partition(
+      segments_.begin(), segments_.end(), [&](const auto& segment) { return !is_free(segment); });
+  for (auto it = free_from; it != segments_.end(); ++it) {
+    if (spare_ == nullptr && (*it)->capacity() == kSegmentBytes &&
+        (*it)->key().worker == worker_) {
+      spare_ = std::move(*it);
+      continue;
+    }
+    stage_.give_back((*it)->file_bytes());
+    (*it)->remove();
+  }
+  segments_.erase(free_from, segments_.end());
+}
+
+}  // namespace sidecast::stage

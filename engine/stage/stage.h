@@ -1,0 +1,80 @@
+// The stage: the segments of all workers in one directory, and their byte limit. What is in it
+// survives the engine, so that a ring's room goes back as soon as a record's spans are staged.
+//
+// Threads: Stage is shared and thread-safe; a StageWriter belongs to one worker; open_entries of a
+// segment is counted down by the delivery thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "engine/stage/redo.h"
+#include "engine/stage/segment.h"
+
+namespace sidecast::stage {
+
+struct EntryRef {
+  Segment* segment = nullptr;
+  Entry* entry = nullptr;
+};
+
+class Stage {
+ public:
+  Stage(std::string directory, std::uint64_t bytes_max);
+
+  [[nodiscard]] std::uint64_t bytes() const noexcept {
+    return bytes_.load(std::memory_order_relaxed);  // a figure for limits and stats, no more
+  }
+  [[nodiscard]] std::uint64_t bytes_max() const noexcept { return bytes_max_; }
+
+  // Opens what an earlier engine left. Damaged files are set aside under *.damaged and said.
+  [[nodiscard]] Result<std::vector<std::unique_ptr<Segment>>> recover();
+
+ private:
+  friend class StageWriter;
+  [[nodiscard]] bool take(std::uint64_t size) noexcept;
+  void give_back(std::uint64_t size) noexcept;
+  [[nodiscard]] std::string path_of(SegmentKey key) const;
+
+  std::string directory_;
+  std::uint64_t bytes_max_;
+  std::atomic<std::uint64_t> bytes_{0};
+};
+
+class StageWriter {
+ public:
+  StageWriter(Stage& stage, std::uint32_t worker);
+
+  // Segments of an earlier engine become this writer's to free; nothing is appended to them.
+  void adopt(std::vector<std::unique_ptr<Segment>> segments);
+
+  // Makes sure that entries of `bytes` in all can be appended: those of one record, which must not be
+  // staged by halves. False: the stage is at its limit (or the file system full); try again once
+  // something was settled.
+  [[nodiscard]] bool reserve(std::uint64_t bytes);
+  // Stages one entry, uncommitted, in reserved room.
+  [[nodiscard]] EntryRef append(const EntryFields& fields, Bytes encoded) noexcept;
+  // Notes the heads of every segment written to since the last call.
+  void note_heads(RedoLog& redo);
+  // Gives segments back whose entries are all settled.
+  void collect();
+
+ private:
+  [[nodiscard]] bool open_segment(std::uint64_t bytes);
+
+  Stage& stage_;
+  std::uint32_t worker_;
+  std::uint64_t next_sequence_ = 1;
+  Segment* active_ = nullptr;
+  std::uint64_t tail_ = 0;  // where the next entry goes in `active_`; >= its head
+  std::vector<std::pair<Segment*, std::uint64_t>> heads_;  // moved since the last note_heads()
+  std::vector<std::unique_ptr<Segment>> segments_;         // oldest first; the active one is last
+  std::unique_ptr<Segment> spare_;  // kept mapped: zeroed pages are dear
+};
+
+}  // namespace sidecast::stage
