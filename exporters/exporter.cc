@@ -1,5 +1,7 @@
 #include "exporters/exporter.h"
 
+#include <strings.h>
+
 namespace sidecast {
 
 std::string_view header_value(const Response& response, std::string_view name) noexcept {
@@ -7,6 +9,16 @@ std::string_view header_value(const Response& response, std::string_view name) n
     if (header.name == name) return header.value;
   }
   return {};
+}
+
+void set_header(Request& request, std::string_view name, std::string value) {
+  for (Header& header : request.headers) {
+    if (header.name.size() != name.size()) continue;
+    if (::strncasecmp(header.name.data(), name.data(), name.size()) != 0) continue;
+    header.value = std::move(value);
+    return;
+  }
+  request.headers.push_back({std::string(name), std::move(value)});
 }
 
 std::string_view OptionValues::get(std::string_view name) const noexcept {

@@ -66,7 +66,11 @@ struct Response {
 };
 
 // The first header of that (lower-case) name, or empty.
-[[nodiscard]] std::string_view header_value(const Response& response, std::string_view name) noexcept;
+[[nodiscard]] std::string_view header_value(const Response& response,
+                                            std::string_view name) noexcept;
+// Replaces the header of that name (any case), else adds it: authorise() may meet its own work
+// again.
+void set_header(Request& request, std::string_view name, std::string value);
 
 // ---- Verdicts ---------------------------------------------------------------------------------
 
@@ -91,7 +95,6 @@ struct Verdict {
   std::optional<std::chrono::milliseconds> retry_hint;
   std::string explanation;  // one line a person can act on; server text is cut and made printable
 };
-
 
 // ---- Options and descriptors --------------------------------------------------------------------
 
@@ -169,11 +172,12 @@ class Exporter {
   [[nodiscard]] virtual Result<std::vector<Request>> encode(std::shared_ptr<const Batch>) const = 0;
   // Adds credentials to one request, at each attempt: the only place that sees secrets.
   [[nodiscard]] virtual Status authorise(Request&, const Secrets&, Timestamp now) const = 0;
-  // What the answer means. `now` is for Retry-After dates.
+  // What the answer means. `now` is for Retry-After dates. The request is the one that was sent, so
+  // that what its headers held can be kept out of the explanation.
   [[nodiscard]] virtual Verdict judge(const Request&, const Response&, Timestamp now) const = 0;
   // The cheapest request that proves address and credentials and stores nothing (or one marked
-  // test record where nothing else proves it).
-  [[nodiscard]] virtual Request probe() const = 0;
+  // test record where nothing else proves it; `now` is its time). Authorise and judge it like any.
+  [[nodiscard]] virtual Request probe(Timestamp now) const = 0;
 };
 
 struct Destination {

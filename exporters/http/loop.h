@@ -15,6 +15,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/result.h"
 #include "exporters/exporter.h"
+#include "exporters/http/egress.h"
 
 namespace sidecast {
 
@@ -25,6 +26,10 @@ struct TransferOptions {
   std::chrono::milliseconds timeout{30'000};  // whole transfer
   std::string ca_file;                        // empty = the system's
   std::string proxy;                          // empty = none, whatever the environment says
+  Egress egress = Egress::kOperator;          // which addresses may be connected to
+  // Cleartext HTTP/2 without negotiation, for servers that speak nothing else. Costs a connection
+  // per request: see loop.cc. https:// ignores it.
+  bool http2_prior_knowledge = false;
 };
 
 // What `sidecast test` shows besides the answer.
@@ -56,12 +61,14 @@ class HttpLoop {
   // Runs until stop(); transfers still open are then cancelled without completion.
   void run();
   void stop();
-  // Runs `task` on the loop's thread. Lock-free for the caller (moodycamel queue, eventfd-like
-  // wake-up through curl_multi_wakeup).
+  // Runs `task` on the loop's thread, tasks of one thread in their order. Lock-free for the caller
+  // (moodycamel queue, eventfd-like wake-up through curl_multi_wakeup).
   void post(Task task);
 
   // Starts one request. The completion runs once, later, on the loop's thread, never inside send().
-  // HTTP/2 is negotiated by ALPN over TLS; cleartext uses HTTP/1.1 with keep-alive.
+  // HTTP/2 is negotiated by ALPN over TLS; cleartext uses HTTP/1.1 with keep-alive. The body's
+  // bytes are read where they lie until the completion has run; redirects are not followed. Beyond
+  // connections_max requests wait, and their timeout runs meanwhile.
   void send(Request request, const TransferOptions& options, Completion completion);
   TimerId after(std::chrono::milliseconds delay, Task task);
   void cancel(TimerId timer);
