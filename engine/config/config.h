@@ -1,14 +1,19 @@
 // The checked configuration. Whoever holds a Config holds one that is valid as a whole; an invalid
-// file never becomes one. parse_config() is pure but for ${file:...} and sealed values.
+// file never becomes one. Checking is pure but for what ${env:...} and ${file:...} name.
 #pragma once
 
-#include <cstdint>
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/result.h"
+#include "engine/config/expand.h"
+#include "engine/config/problems.h"
 #include "exporters/exporter.h"
 
 namespace sidecast {
@@ -19,20 +24,19 @@ struct DestinationConfig {
   bool enabled = true;
   OptionValues options;  // every option of the type, defaults filled in, secrets left out
   Secrets secrets;
-  std::shared_ptr<const Exporter> exporter;  // made from `options`
+  std::shared_ptr<const Exporter> exporter;  // made from `options`; never null
 
-  // Routing.
-  std::vector<std::string> accounts;  // empty = all accounts
+  // Routing. Lists are sorted and hold each text once.
+  std::vector<std::string> accounts;          // empty = all accounts
   std::vector<std::string> api_keys_include;  // key ids or names; empty = all
-  std::vector<std::string> api_keys_exclude;
-  double sampling_rate = 1.0;  // 0 < rate <= 1
+  std::vector<std::string> api_keys_exclude;  // wins over include
+  double sampling_rate = 1.0;                 // 0 < rate <= 1
   std::string sampling_salt;
   bool privacy_mode = false;
   std::vector<std::string> privacy_keep;  // attribute keys that stay in privacy mode
 
-  // 128-bit hashes, as 32 hex digits. `group`: all that decides which records and which bytes; equal
-  // groups share staged spans and batches. `identity`: name, type, accounts, endpoint and every
-  // option that shapes bytes, not the secrets: what queued batches belong to.
+  // 128-bit hashes, as 32 hex digits: see engine/config/identity.h. Equal groups share staged spans
+  // and batches; queued batches belong to an identity.
   std::string group;
   std::string identity;
 
@@ -47,19 +51,38 @@ struct Config {
   std::uint32_t workers = 0;  // 0 = one per CPU but one, at least one
   std::chrono::milliseconds batch_age_max{1'000};
   std::chrono::milliseconds shutdown_deadline{10'000};  // SIGTERM: flush until then
-  std::chrono::seconds give_up_after{300};              // a batch older than that is dropped(expired)
+  std::chrono::seconds give_up_after{300};  // a batch older than that is dropped(expired)
   // Settings published to writers; 0 = the writer's default.
   std::uint64_t ring_bytes = 0;
   std::uint32_t lanes = 0;
   std::uint64_t record_bytes_max = 0;
   bool writers_off = false;
 
-  std::vector<DestinationConfig> destinations;
-  std::vector<std::string> warnings;  // plaintext secrets and the like, one line each
+  std::vector<DestinationConfig> destinations;  // in the order of the file; names are unique
+  std::vector<std::string>
+      warnings;  // plaintext secrets and the like, "FILE:LINE:COLUMN: ..." each
 };
 
-// `file` is used in messages only. An Error reads "FILE:LINE:COLUMN: what is wrong; what to do".
+// Larger configs are refused unread.
+inline constexpr std::size_t kConfigBytesMax = 16U << 20U;
+
+// `file` names the file in messages, and its folder is what relative ${file:...} paths start from.
+// An Error has one line per mistake, each "FILE:LINE:COLUMN: what is wrong; what to do".
 [[nodiscard]] Result<Config> parse_config(std::string_view text, const std::string& file);
 [[nodiscard]] Result<Config> load_config(const std::string& path);
+
+// For those who show mistakes one by one. Up to a hundred of each kind, in the order of the file.
+struct ConfigReport {
+  std::optional<Config> config;  // set when there are no errors
+  std::vector<ConfigProblem> errors;
+  std::vector<ConfigProblem> warnings;
+};
+
+// The same against given destination types and outside world. Pure if `sources` is.
+[[nodiscard]] ConfigReport check_config(std::string_view text, const std::string& file,
+                                        std::span<const Destination* const> types,
+                                        const ConfigSources& sources);
+// The file as load_config() would see it. An Error when it cannot be read.
+[[nodiscard]] Result<ConfigReport> check_config_file(const std::string& path);
 
 }  // namespace sidecast

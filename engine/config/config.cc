@@ -1,0 +1,126 @@
+#include "engine/config/config.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "engine/config/destination.h"
+#include "engine/config/units.h"
+#include "engine/config/yaml_reader.h"
+#include "engine/config/yaml_tree.h"
+
+namespace sidecast {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+constexpr Range<std::uint64_t> kMemoryLimits{16ULL << 20U, 1ULL << 40U};
+constexpr Range<std::uint32_t> kWorkers{0, 256};
+constexpr Range<milliseconds> kBatchAges{milliseconds(10), hours(1)};
+constexpr Range<milliseconds> kShutdownDeadlines{milliseconds(0), hours(1)};
+constexpr Range<milliseconds> kGiveUpAfter{std::chrono::seconds(1), hours(24 * 7)};
+constexpr Range<std::uint64_t> kRingSizes{1ULL << 20U, 4ULL << 30U};
+constexpr Range<std::uint32_t> kLanes{1, 16};
+constexpr Range<std::uint64_t> kRecordSizes{4ULL << 10U, 1ULL << 30U};
+
+void read_ring_dir(MapReader& reader, Config& config) {
+  auto ring_dir = reader.read_text("ring_dir");
+  if (!ring_dir) return;
+  if (!ring_dir->text.starts_with('/')) {
+    // Gateways and the engine run in different working directories.
+    reader.context().problems.error(ring_dir->position, "'ring_dir' must be an absolute path");
+  }
+  config.ring_dir = std::move(ring_dir->text);
+}
+
+void read_writers(MapReader& reader, Config& config) {
+  const YamlNode* const map = reader.read_map("writers");
+  if (map == nullptr) return;
+  MapReader writers(*map, reader.context());
+  bool enabled = true;
+  writers.read_flag("enabled", enabled);
+  config.writers_off = !enabled;
+  writers.read_size("ring_size", config.ring_bytes, kRingSizes);
+  writers.read_count("lanes", config.lanes, kLanes);
+  writers.read_size("record_size_max", config.record_bytes_max, kRecordSizes);
+  writers.finish();
+}
+
+void read_limits(MapReader& reader, Config& config) {
+  reader.read_size("memory_limit", config.memory_limit_bytes, kMemoryLimits);
+  reader.read_count("workers", config.workers, kWorkers);
+  reader.read_duration("batch_age_max", config.batch_age_max, kBatchAges);
+  reader.read_duration("shutdown_deadline", config.shutdown_deadline, kShutdownDeadlines);
+  milliseconds give_up_after = config.give_up_after;
+  reader.read_duration("give_up_after", give_up_after, kGiveUpAfter);
+  config.give_up_after = std::chrono::ceil<std::chrono::seconds>(give_up_after);
+}
+
+void read_destinations(MapReader& reader, std::span<const Destination* const> types,
+                       Config& config) {
+  Problems& problems = reader.context().problems;
+  if (!reader.has("destinations")) {
+    problems.warning(reader.position(), "there are no 'destinations'; no record will be sent");
+  }
+  const YamlNode* const list = reader.read_list("destinations");
+  if (list == nullptr) return;
+  DestinationNames names;
+  for (const auto& item : list->items) {
+    if (problems.is_full()) return;
+    if (item->kind != YamlNode::Kind::kMap) {
+      problems.error(item->position, "a destination must be a map with 'name' and 'type'");
+      continue;
+    }
+    auto destination = read_destination(*item, reader.context(), types, names);
+    if (destination) config.destinations.push_back(*std::move(destination));
+  }
+}
+
+void refuse_later_keys(MapReader& reader) {
+  reader.refuse("spool", "what is not delivered in 'give_up_after' is dropped and counted");
+  reader.refuse("destinations_dir", "list the destinations under 'destinations'");
+  reader.refuse("gateways", "every ring may speak for every account");
+}
+
+void read_document(const YamlNode& root, ReadContext context,
+                   std::span<const Destination* const> types, Config& config) {
+  if (root.kind != YamlNode::Kind::kMap && root.kind != YamlNode::Kind::kNothing) {
+    context.problems.error(root.position, "a config is a map of 'key: value' lines");
+    return;
+  }
+  MapReader reader(root, context);
+  read_ring_dir(reader, config);
+  read_limits(reader, config);
+  read_writers(reader, config);
+  read_destinations(reader, types, config);
+  refuse_later_keys(reader);
+  reader.finish();
+}
+
+}  // namespace
+
+ConfigReport check_config(std::string_view text, const std::string& file,
+                          std::span<const Destination* const> types, const ConfigSources& sources) {
+  ConfigReport report;
+  Problems problems;
+  Expander expander(sources);
+  Config config;
+  if (text.size() > kConfigBytesMax) {
+    problems.error({}, fmt::format("larger than {}; split it", size_text(kConfigBytesMax)));
+  } else if (auto root = parse_yaml(text)) {
+    read_document(**root, {problems, expander}, types, config);
+  } else {
+    problems.error(root.error().position, std::move(root.error().message));
+  }
+  report.errors = problems.take_errors();
+  report.warnings = problems.take_warnings();
+  if (!report.errors.empty()) return report;
+  for (const ConfigProblem& warning : report.warnings) {
+    config.warnings.push_back(problem_line(file, warning));
+  }
+  report.config = std::move(config);
+  return report;
+}
+
+}  // namespace sidecast

@@ -1,0 +1,261 @@
+#include "engine/config/destination.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "engine/config/identity.h"
+
+namespace sidecast {
+namespace {
+
+constexpr std::size_t kNameBytesMax = 128;
+
+// Below the minimum a rate keeps next to nothing and is more likely a percentage gone wrong.
+constexpr Range<double> kSamplingRates{0.0001, 1.0};
+constexpr Range<std::chrono::milliseconds> kTimeouts{std::chrono::milliseconds(100),
+                                                     std::chrono::minutes(10)};
+constexpr Range<std::uint32_t> kConnections{1, 256};
+
+bool is_header_name(std::string_view name) {
+  static constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 §5.6.2
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           kTokenMarks.find(c) != std::string_view::npos;
+  });
+}
+
+bool has_control_characters(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
+// By its name: such a header's value is expected to change when credentials do.
+bool is_credential_header(std::string_view name) {
+  std::string lower(name);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  constexpr std::array<std::string_view, 8> kMarks = {"auth",   "token",   "secret",  "cookie",
+                                                      "apikey", "api-key", "api_key", "password"};
+  return std::any_of(kMarks.begin(), kMarks.end(), [&lower](std::string_view mark) {
+    return lower.find(mark) != std::string::npos;
+  });
+}
+
+// Reads one destination; a class because each part needs the reader and the config so far.
+class DestinationReader {
+ public:
+  DestinationReader(const YamlNode& map, ReadContext context,
+                    std::span<const Destination* const> types, DestinationNames& names)
+      : reader_(map, context), problems_(context.problems), types_(types), names_(names) {}
+
+  std::optional<DestinationConfig> read() {
+    const std::size_t errors_before = problems_.error_count();
+    read_name();
+    read_type();
+    read_routing();
+    read_privacy();
+    read_delivery();
+    refuse_later_keys();
+    // Without a type its options are unknown, and reporting each would bury the one real mistake.
+    if (config_.type == nullptr) return std::nullopt;
+    read_options();
+    read_headers();
+    reader_.finish();
+    if (problems_.error_count() != errors_before || problems_.is_full()) return std::nullopt;
+    if (!make_exporter()) return std::nullopt;
+    config_.group = group_hash(config_);
+    config_.identity = identity_hash(config_, secret_headers_);
+    return std::move(config_);
+  }
+
+ private:
+  void read_name() {
+    const auto name = reader_.read_text("name");
+    if (!name) {
+      if (!reader_.has("name")) {
+        problems_.error(reader_.position(), "a destination needs a 'name', to tell it from others");
+      }
+      return;
+    }
+    config_.name = name->text;
+    if (name->text.empty() || name->text.size() > kNameBytesMax ||
+        has_control_characters(name->text)) {
+      problems_.error(name->position,
+                      fmt::format("'name' must be 1 to {} bytes on one line", kNameBytesMax));
+    }
+    const auto [first, is_new] = names_.emplace(name->text, name->position);
+    if (!is_new) {
+      problems_.error(name->position, fmt::format("{} stands already in line {}; names must differ",
+                                                  described(), first->second.line));
+    }
+  }
+
+  void read_type() {
+    const auto type = reader_.read_text("type");
+    if (!type) {
+      if (!reader_.has("type")) {
+        problems_.error(
+            reader_.position(),
+            fmt::format("{} needs a 'type'; `sidecast destinations` lists them", described()));
+      }
+      return;
+    }
+    std::vector<std::string_view> names;
+    for (const Destination* candidate : types_) {
+      if (candidate->name == type->text) config_.type = candidate;
+      names.push_back(candidate->name);
+    }
+    if (config_.type != nullptr) return;
+    const std::string_view meant = nearest(type->text, names);
+    problems_.error(
+        type->position,
+        meant.empty()
+            ? fmt::format("unknown destination type '{}'; `sidecast destinations` lists them",
+                          type->as_written)
+            : fmt::format("unknown destination type '{}'; did you mean '{}'?", type->as_written,
+                          meant));
+  }
+
+  // An empty list would take everything: what is meant by it and what a template that found no
+  // accounts produces are opposites, and the second sends customers' data to a stranger.
+  void read_selection(MapReader& reader, std::string_view key, std::vector<std::string>& values) {
+    const std::size_t errors_before = problems_.error_count();
+    reader.read_set(key, values);
+    if (!reader.has(key) || problems_.error_count() != errors_before) return;
+    if (values.empty()) {
+      reader.error_at(key,
+                      fmt::format("'{}' is an empty list; leave the key out to take all", key));
+    }
+    if (std::binary_search(values.begin(), values.end(), "*")) {
+      reader.error_at(key,
+                      fmt::format("'{}' knows no patterns; leave the key out to take all", key));
+    }
+  }
+
+  void read_routing() {
+    reader_.read_flag("enabled", config_.enabled);
+    read_selection(reader_, "accounts", config_.accounts);
+    if (const YamlNode* const keys = reader_.read_map("api_keys")) {
+      MapReader keys_reader(*keys, reader_.context());
+      read_selection(keys_reader, "include", config_.api_keys_include);
+      keys_reader.read_set("exclude", config_.api_keys_exclude);
+      keys_reader.finish();
+    }
+    reader_.read_number("sampling_rate", config_.sampling_rate, kSamplingRates);
+    if (auto salt = reader_.read_text("sampling_salt"))
+      config_.sampling_salt = std::move(salt->text);
+  }
+
+  void read_privacy() {
+    reader_.read_flag("privacy_mode", config_.privacy_mode);
+    reader_.read_set("privacy_keep", config_.privacy_keep);
+    if (!config_.privacy_keep.empty() && !config_.privacy_mode) {
+      problems_.warning(reader_.position_of("privacy_keep"),
+                        fmt::format("'privacy_keep' of {} has no effect without "
+                                    "'privacy_mode: true'",
+                                    described()));
+    }
+  }
+
+  void read_delivery() {
+    reader_.read_duration("timeout", config_.timeout, kTimeouts);
+    reader_.read_count("connections", config_.connections_max, kConnections);
+  }
+
+  void refuse_later_keys() {
+    reader_.refuse("filter_rules", "use 'accounts', 'api_keys' and 'sampling_rate'");
+    reader_.refuse("regions", "give each region's gateways an engine of their own");
+  }
+
+  void read_options() {
+    for (const Option& option : config_.type->options) {
+      const auto value = reader_.read_text(option.name);
+      if (option.required && (value ? value->text.empty() : !reader_.has(option.name))) {
+        problems_.error(value ? value->position : reader_.position(),
+                        fmt::format("{} needs '{}': {}", described(), option.name, option.help));
+      }
+      if (option.secret) {
+        if (!value) continue;
+        warn_of_plain_text(*value, option.name);
+        config_.secrets.emplace(option.name, Secret(value->text));
+      } else {
+        config_.options.values.emplace(option.name,
+                                       value ? value->text : std::string(option.fallback));
+      }
+    }
+  }
+
+  void read_headers() {
+    for (auto& header : reader_.read_texts_by_name("headers")) {
+      if (!is_header_name(header.name)) {
+        problems_.error(header.name_position, "not a header name; use letters, digits and '-'");
+      }
+      if (has_control_characters(header.value.text)) {
+        problems_.error(
+            header.value.position,
+            fmt::format("header '{}' holds a control character, such as a newline", header.name));
+      }
+      const bool is_credential = is_credential_header(header.name);
+      if (is_credential) warn_of_plain_text(header.value, header.name);
+      if (is_credential || header.value.from_outside) secret_headers_.push_back(header.name);
+      config_.options.headers.emplace(header.name, std::move(header.value.text));
+    }
+  }
+
+  void warn_of_plain_text(const ReadText& value, std::string_view name) {
+    if (value.from_outside || value.text.empty()) return;
+    problems_.warning(value.position,
+                      fmt::format("'{0}' of {1} is a secret in plain text; write ${{env:NAME}} or "
+                                  "${{file:PATH}} instead",
+                                  name, described()));
+  }
+
+  bool make_exporter() {
+    auto exporter = config_.type->make(config_.options);
+    if (!exporter) {
+      const std::string& message = exporter.error().message();
+      problems_.error(position_of_option_in(message), fmt::format("{}: {}", described(), message));
+      return false;
+    }
+    config_.exporter = std::move(*exporter);
+    return true;
+  }
+
+  // Where the option stands that an exporter's message is about: its message names it.
+  Position position_of_option_in(std::string_view message) const {
+    const Option* found = nullptr;
+    for (const Option& option : config_.type->options) {
+      const bool is_named = message.find(option.name) != std::string_view::npos;
+      // The longest name: "endpoint" is part of "endpoint_path".
+      const bool is_longer = found == nullptr || option.name.size() > found->name.size();
+      if (is_named && is_longer && reader_.has(option.name)) found = &option;
+    }
+    return found == nullptr ? reader_.position() : reader_.position_of(found->name);
+  }
+
+  std::string described() const {
+    return config_.name.empty() ? "this destination"
+                                : fmt::format("destination '{}'", config_.name);
+  }
+
+  MapReader reader_;
+  Problems& problems_;
+  std::span<const Destination* const> types_;
+  DestinationNames& names_;
+  DestinationConfig config_;
+  std::vector<std::string> secret_headers_;
+};
+
+}  // namespace
+
+std::optional<DestinationConfig> read_destination(const YamlNode& map, ReadContext context,
+                                                  std::span<const Destination* const> types,
+                                                  DestinationNames& names) {
+  return DestinationReader(map, context, types, names).read();
+}
+
+}  // namespace sidecast

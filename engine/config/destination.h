@@ -1,0 +1,23 @@
+// One entry of `destinations:`: the keys every destination has, and the options that its type's
+// descriptor lists.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "engine/config/config.h"
+#include "engine/config/yaml_reader.h"
+
+namespace sidecast {
+
+// Where each name stands that this config has used.
+using DestinationNames = std::unordered_map<std::string, Position>;
+
+// Nothing when it has errors, which are reported to `context.problems`.
+[[nodiscard]] std::optional<DestinationConfig> read_destination(
+    const YamlNode& map, ReadContext context, std::span<const Destination* const> types,
+    DestinationNames& names);
+
+}  // namespace sidecast
