@@ -39,7 +39,7 @@ class FakeExporter final : public Exporter {
   [[nodiscard]] Verdict judge(const Request&, const Response&, Timestamp) const override {
     return {};
   }
-  [[nodiscard]] Request probe() const override { return {}; }
+  [[nodiscard]] Request probe(Timestamp) const override { return {}; }
 
  private:
   Format format_;
