@@ -1,0 +1,84 @@
+// Appends attributes to one span or event. Absent and empty values are left out: a dialect names
+// what it would send and lets the writer drop what is not there.
+//
+// Names of our own are unique by construction. Names that come from outside (metadata, free-form
+// attributes) go through add_outside(), which keeps the first of two equal ones: duplicates are
+// undefined behaviour in OTLP. See AttributeWriter.KeepsTheFirstOfTwoEqualNames.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <optional>
+#include <span>
+
+#include "engine/base/json_writer.h"
+#include "engine/model/span.h"
+#include "engine/model/trace.h"
+
+namespace sidecast {
+
+// The parts one after the other, in the arena.
+[[nodiscard]] Text join(std::initializer_list<Text> parts, Arena& arena);
+
+// `index` in decimal, for the flattened names of lists.
+[[nodiscard]] Text decimal(std::size_t index, Arena& arena);
+
+class AttributeWriter {
+ public:
+  AttributeWriter(ArenaVector<Attribute>& attributes, Arena& arena) noexcept
+      : attributes_(attributes), arena_(arena) {}
+
+  void text(Text key, Text value) {
+    if (!value.empty()) attributes_.push_back({key, value});
+  }
+  void integer(Text key, std::optional<std::int64_t> value) {
+    if (value) attributes_.push_back({key, *value});
+  }
+  void number(Text key, std::optional<double> value) {
+    if (value) attributes_.push_back({key, *value});
+  }
+  void boolean(Text key, bool value) { attributes_.push_back({key, value}); }
+  // `values` must live as long as the span does.
+  void texts(Text key, std::span<const Text> values) {
+    if (!values.empty()) attributes_.push_back({key, values});
+  }
+
+  // A named value from outside, under prefix + its key. Scalars keep their type, lists and objects
+  // are JSON text; nulls, empty names and names already in the list are left out.
+  void add_outside(Text prefix, const Metadatum& metadatum);
+  void add_outside(Text prefix, std::span<const Metadatum> metadata);
+
+  // The attributes hold this name already. For defaults that the gateway may have given itself.
+  [[nodiscard]] bool has(Text key) const noexcept;
+
+ private:
+  [[nodiscard]] bool is_new(Text key);
+
+  ArenaVector<Attribute>& attributes_;
+  Arena& arena_;
+  // Which names may be there already: one bit for each name's hash. A clear bit says "new" without
+  // a comparison, which is what nearly every name from outside is.
+  static constexpr std::size_t kFilterBits = 4096;
+  std::array<std::uint64_t, kFilterBits / 64> filter_{};
+  std::size_t filtered_ = 0;  // attributes already in the filter
+};
+
+// JSON text under construction; finish() moves it to the arena, once.
+class JsonText {
+ public:
+  explicit JsonText(std::size_t bytes_expected = 256) : writer_(buffer_) {
+    buffer_.reserve(bytes_expected);
+  }
+  [[nodiscard]] JsonWriter& writer() noexcept { return writer_; }
+  [[nodiscard]] Text finish(Arena& arena) const { return arena.copy(buffer_.view()); }
+
+ private:
+  ByteBuffer buffer_;
+  JsonWriter writer_;
+};
+
+// The value as JSON: scalars with their type, JSON text as it is.
+void write_json(JsonWriter& writer, const Metadatum& metadatum);
+
+}  // namespace sidecast

@@ -1,0 +1,84 @@
+#include "exporters/dialects/facts.h"
+
+#include "exporters/dialects/attribute_writer.h"
+#include "exporters/dialects/keys.h"
+
+namespace sidecast {
+
+ArenaVector<Metadatum> gateway_facts(const Trace& trace, Arena& arena) {
+  ArenaVector<Metadatum> facts(arena.resource());
+  facts.reserve(16 + trace.facts.size());
+  const auto text = [&facts](Text key, Text value) {
+    if (!value.empty()) facts.push_back({key, value, false});
+  };
+  const auto integer = [&facts](Text key, std::int64_t value) {
+    facts.push_back({key, value, false});
+  };
+  if (!trace.is_explicit_span) text("generation_id", trace.identity.generation_id);
+  text("account", trace.identity.account);
+  text("api_key_id", trace.identity.api_key_id);
+  text("api_key_name", trace.identity.api_key_name);
+  text("provider_name", trace.provider);
+  text("endpoint", trace.endpoint);
+  text("region", trace.region);
+  text("service_tier", trace.service_tier);
+  text("system_fingerprint", trace.system_fingerprint);
+  if (trace.outcome.http_status != 0) integer("http_status", trace.outcome.http_status);
+  if (const auto first_token = time_to_first_token(trace)) {
+    integer("first_token_ms", std::chrono::duration_cast<Milliseconds>(*first_token).count());
+  }
+  if (trace.outcome.aborted) facts.push_back({"aborted", true, false});
+  if (trace.shed.happened) {
+    facts.push_back({"shed", true, false});
+    integer("request_bytes", static_cast<std::int64_t>(trace.shed.request_bytes));
+    integer("response_bytes", static_cast<std::int64_t>(trace.shed.response_bytes));
+  }
+  facts.insert(facts.end(), trace.facts.begin(), trace.facts.end());
+  return facts;
+}
+
+ArenaVector<Metadatum> unused_settings(const DialectContext& context) {
+  ArenaVector<Metadatum> unused(context.arena.resource());
+  const TraceSettings& settings = context.trace.settings;
+  if (trace_id_is_hashed(context)) unused.push_back({"trace_id", settings.trace_id_text, false});
+  if (!settings.parent_span_id && !settings.parent_span_id_text.empty()) {
+    unused.push_back({"parent_span_id", settings.parent_span_id_text, false});
+  }
+  return unused;
+}
+
+std::optional<std::int64_t> total_tokens(const Usage& usage) noexcept {
+  if (usage.total || !usage.input || !usage.output) return usage.total;
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(*usage.input, *usage.output, &sum)) return std::nullopt;
+  return sum;
+}
+
+std::span<const Text> finish_reasons(const Trace& trace, Arena& arena) {
+  if (!trace.finish_reasons.empty()) return trace.finish_reasons;
+  std::pmr::polymorphic_allocator<Text> allocator(arena.resource());
+  Text* const reasons = allocator.allocate(trace.output_messages.size());
+  std::size_t count = 0;
+  for (const Message& message : trace.output_messages) {
+    if (!message.finish_reason.empty()) new (&reasons[count++]) Text(message.finish_reason);
+  }
+  return {reasons, count};
+}
+
+std::optional<Nanoseconds> time_to_first_token(const Trace& trace) noexcept {
+  if (!trace.first_token || *trace.first_token < trace.start) return std::nullopt;
+  return *trace.first_token - trace.start;
+}
+
+void add_exception(const DialectContext& context, const SpanSlot& slot, Span& span) {
+  const Failure failure = failure_of(context, slot);
+  if (!failure.happened) return;
+  SpanEvent& event = span.events.emplace_back(context.arena);
+  event.name = keys::kException;
+  event.time = span.end;
+  AttributeWriter out(event.attributes, context.arena);
+  out.text(keys::kExceptionType, failure.type);
+  out.text(keys::kExceptionMessage, failure.message);
+}
+
+}  // namespace sidecast
