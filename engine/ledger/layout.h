@@ -75,7 +75,8 @@ enum class EngineState : std::uint32_t { kNever, kRunning, kStopping, kStopped }
 struct LedgerHeader {
   std::uint64_t magic;
   std::uint32_t version;
-  std::uint32_t worker_count;
+  std::uint32_t padding0;
+  std::uint64_t epoch;  // random, made with the file: group and destination slots mean nothing in another
   // Writer: the housekeeping thread.
   std::atomic<std::int64_t> pid;
   std::atomic<std::int64_t> started_ns;    // unix time

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 #include <fmt/format.h>
 
@@ -85,6 +86,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& path) {
     if (std::rename(path.c_str(), aside.c_str()) != 0) return fail(system_error("move aside", path));
     return open(path);
   }
+  if (header->magic == 0) header->epoch = std::random_device{}() + (std::uint64_t{std::random_device{}()} << 32U);
   header->version = ledger::kVersion;
   header->magic = ledger::kMagic;
   return std::unique_ptr<Ledger>(new Ledger(base, true, fd));

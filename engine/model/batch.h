@@ -33,10 +33,6 @@ struct Batch {
   Text content_type;      // of the encoder; static storage
   Text content_encoding;  // "gzip", "zstd" or empty; static storage
   std::uint64_t uncompressed_bytes = 0;
-  // The one account all records belong to; empty when they are of several. A destination that does
-  // not take all accounts must never see the latter (asserted at send).
-  std::string account;
-  bool has_mixed_accounts = false;
 };
 
 }  // namespace sidecast

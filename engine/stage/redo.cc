@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -18,7 +20,6 @@ namespace sidecast::stage {
 namespace {
 
 constexpr std::uint64_t kRedoMagic = 0x31444F4552434453ULL;
-constexpr std::size_t kOperationsMax = 32'768;
 
 using UuidWords = std::array<std::uint64_t, 2>;
 static_assert(sizeof(UuidWords) == sizeof(shm::RingUuid));
@@ -27,31 +28,49 @@ static_assert(sizeof(UuidWords) == sizeof(shm::RingUuid));
 
 struct RedoLog::File {
   std::uint64_t magic;
-  std::atomic<std::uint64_t> sealed;  // 1 while the operations are to be applied
+  std::atomic<std::uint64_t> sealed;  // 1 while the operations behind this header are to be applied
   std::uint64_t count;
   std::uint64_t checksum;  // of the operations
-  std::array<Operation, kOperationsMax> operations;
-
-  [[nodiscard]] std::uint64_t compute_checksum() const noexcept {
-    return XXH3_64bits_withSeed(operations.data(), count * sizeof(Operation), count);
-  }
 };
 
-RedoLog::RedoLog(File* file) : file_(file) {}
+RedoLog::RedoLog(File* file, std::size_t operations_max)
+    : file_(file), operations_max_(operations_max) {}
 
-RedoLog::~RedoLog() { munmap(file_, sizeof(File)); }
+RedoLog::~RedoLog() { munmap(file_, sizeof(File) + operations_max_ * sizeof(Operation)); }
 
-Result<std::unique_ptr<RedoLog>> RedoLog::open(const std::string& path) {
+RedoLog::Operation* RedoLog::operations() const noexcept {
+  static_assert(sizeof(File) % alignof(Operation) == 0);
+  return reinterpret_cast<Operation*>(file_ + 1);
+}
+
+std::uint64_t RedoLog::checksum(std::size_t count) const noexcept {
+  return XXH3_64bits_withSeed(operations(), count * sizeof(Operation), count);
+}
+
+Result<std::unique_ptr<RedoLog>> RedoLog::open(const std::string& path,
+                                               std::size_t operations_max) {
   const auto error = [&](std::string_view what, int number) {
     return fail(fmt::format("{} {}: {}", what, path, std::strerror(number)));  // NOLINT(concurrency-mt-unsafe): starting thread only
   };
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return error("open", errno);
-  if (const int failed = posix_fallocate(fd, 0, sizeof(File)); failed != 0) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) {
+    const int failed = errno;
+    close(fd);
+    return error("look at", failed);
+  }
+  // What a dead engine with more destinations left must stay readable.
+  const auto found = static_cast<std::size_t>(info.st_size);
+  if (found > sizeof(File)) {
+    operations_max = std::max(operations_max, (found - sizeof(File)) / sizeof(Operation));
+  }
+  const std::size_t size = sizeof(File) + operations_max * sizeof(Operation);
+  if (const int failed = posix_fallocate(fd, 0, static_cast<off_t>(size)); failed != 0) {
     close(fd);
     return error("make room for", failed);
   }
-  void* const base = mmap(nullptr, sizeof(File), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* const base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   const int failed = errno;
   close(fd);
   if (base == MAP_FAILED) return error("map", failed);
@@ -60,16 +79,16 @@ Result<std::unique_ptr<RedoLog>> RedoLog::open(const std::string& path) {
     file->sealed.store(0, std::memory_order_relaxed);  // nobody else has it open
     file->magic = kRedoMagic;
   }
-  return std::unique_ptr<RedoLog>(new RedoLog(file));
+  return std::unique_ptr<RedoLog>(new RedoLog(file, operations_max));
 }
 
 bool RedoLog::recover(const RedoTargets& targets) {
   if (file_->sealed.load(std::memory_order_acquire) != 1) return false;
   // A sealed record is whole: the seal was the last store. The checksum guards against a file that
   // something else has damaged.
-  if (file_->count <= kOperationsMax && file_->checksum == file_->compute_checksum()) {
+  if (file_->count <= operations_max_ && file_->checksum == checksum(file_->count)) {
     for (std::size_t i = 0; i < file_->count; ++i) {
-      const Operation& operation = file_->operations[i];
+      const Operation& operation = operations()[i];
       void* const target = find(operation, targets);
       if (target != nullptr) apply(operation, target);
     }
@@ -79,8 +98,8 @@ bool RedoLog::recover(const RedoTargets& targets) {
 }
 
 RedoLog::Operation& RedoLog::note(Kind kind, void* target) {
-  SIDECAST_ASSERT(live_.size() < kOperationsMax);
-  Operation& operation = file_->operations[live_.size()];
+  SIDECAST_ASSERT(live_.size() < operations_max_);
+  Operation& operation = operations()[live_.size()];
   live_.push_back(target);
   operation = Operation{.kind = kind, .small = 0, .values = {}};
   return operation;
@@ -112,17 +131,15 @@ void RedoLog::remove_ring(shm::Ring& ring) {
   note(Kind::kRemoveRing, &ring).values = {uuid[0], uuid[1]};
 }
 
-std::size_t RedoLog::room() const noexcept { return kOperationsMax - live_.size(); }
-
 void RedoLog::commit() noexcept {
   if (live_.empty()) return;
   file_->count = live_.size();
-  file_->checksum = file_->compute_checksum();
+  file_->checksum = checksum(live_.size());
   SIDECAST_TEST_POINT("redo.before_seal");
   file_->sealed.store(1, std::memory_order_release);
   SIDECAST_TEST_POINT("redo.sealed");
   for (std::size_t i = 0; i < live_.size(); ++i) {
-    apply(file_->operations[i], live_[i]);
+    apply(operations()[i], live_[i]);
     SIDECAST_TEST_POINT("redo.applying");
   }
   SIDECAST_TEST_POINT("redo.applied");

@@ -33,7 +33,9 @@ struct RedoTargets {
 
 class RedoLog {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<RedoLog>> open(const std::string& path);
+  // Makes room for transactions of `operations_max` operations; a larger file stays as it is.
+  [[nodiscard]] static Result<std::unique_ptr<RedoLog>> open(const std::string& path,
+                                                             std::size_t operations_max);
   ~RedoLog();
   RedoLog(const RedoLog&) = delete;
   RedoLog& operator=(const RedoLog&) = delete;
@@ -48,8 +50,6 @@ class RedoLog {
   void release(shm::Ring& ring, std::uint32_t lane, shm::LaneCursor cursor);
   void clear_pending(Segment& segment, Entry& entry, std::uint8_t bit);
   void remove_ring(shm::Ring& ring);
-  // Operations still to be had before commit() is due.
-  [[nodiscard]] std::size_t room() const noexcept;
   [[nodiscard]] bool empty() const noexcept { return live_.empty(); }
   void commit() noexcept;
 
@@ -61,12 +61,15 @@ class RedoLog {
     std::array<std::uint64_t, 4> values;
   };
   struct File;
-  explicit RedoLog(File* file);
+  RedoLog(File* file, std::size_t operations_max);
+  [[nodiscard]] Operation* operations() const noexcept;
+  [[nodiscard]] std::uint64_t checksum(std::size_t count) const noexcept;
   Operation& note(Kind kind, void* target);
   static void apply(const Operation& operation, void* target) noexcept;
   static void* find(const Operation& operation, const RedoTargets& targets);
 
   File* file_;
+  std::size_t operations_max_;
   std::vector<void*> live_;  // the target of each operation noted, so that commit() needs no look-up
 };
 

@@ -52,7 +52,7 @@ Segment::Segment(std::string path, SegmentHeader* header, std::uint64_t mapped_b
 Segment::~Segment() { munmap(header_, mapped_bytes_); }
 
 Result<std::unique_ptr<Segment>> Segment::create(const std::string& path, SegmentKey key,
-                                                 std::uint64_t capacity) {
+                                                 std::uint64_t epoch, std::uint64_t capacity) {
   // Under another name until it is whole: a start after a crash never sees half a segment.
   const std::string draft = path + ".new";
   const std::uint64_t size = kEntriesAt + capacity;
@@ -74,6 +74,7 @@ Result<std::unique_ptr<Segment>> Segment::create(const std::string& path, Segmen
   auto* const header = new (mapped) SegmentHeader{.magic = kSegmentMagic,
                                                   .version = kSegmentVersion,
                                                   .worker = key.worker,
+                                                  .epoch = epoch,
                                                   .sequence = key.sequence,
                                                   .capacity = capacity,
                                                   .head = 0};

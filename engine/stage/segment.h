@@ -33,6 +33,7 @@ struct SegmentHeader {
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t worker;
+  std::uint64_t epoch;     // of the ledger whose group slots the entries name
   std::uint64_t sequence;  // of its worker's segments; worker and sequence name a segment
   std::uint64_t capacity;  // bytes for entries
   // Writer: the owning worker, by a redo record. Bytes of committed entries.
@@ -103,7 +104,7 @@ class Segment {
  public:
   // Makes and really allocates the file; every page is there, so writing cannot fault.
   [[nodiscard]] static Result<std::unique_ptr<Segment>> create(const std::string& path,
-                                                               SegmentKey key,
+                                                               SegmentKey key, std::uint64_t epoch,
                                                                std::uint64_t capacity);
   // Opens a file that an engine left behind and checks its header and every committed entry.
   [[nodiscard]] static Result<std::unique_ptr<Segment>> open(const std::string& path);
@@ -114,6 +115,7 @@ class Segment {
   Segment& operator=(const Segment&) = delete;
 
   [[nodiscard]] SegmentKey key() const noexcept { return {header_->worker, header_->sequence}; }
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return header_->epoch; }
   [[nodiscard]] std::uint64_t capacity() const noexcept { return header_->capacity; }
   [[nodiscard]] std::uint64_t file_bytes() const noexcept { return mapped_bytes_; }
   [[nodiscard]] std::uint64_t head() const noexcept {

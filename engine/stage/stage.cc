@@ -18,8 +18,8 @@ constexpr std::uint64_t kSegmentBytes = (4U << 20U) - kEntriesAt;
 
 }  // namespace
 
-Stage::Stage(std::string directory, std::uint64_t bytes_max)
-    : directory_(std::move(directory)), bytes_max_(bytes_max) {}
+Stage::Stage(std::string directory, std::uint64_t epoch, std::uint64_t bytes_max)
+    : directory_(std::move(directory)), epoch_(epoch), bytes_max_(bytes_max) {}
 
 bool Stage::take(std::uint64_t size) noexcept {
   std::uint64_t now = bytes_.load(std::memory_order_relaxed);
@@ -32,6 +32,19 @@ bool Stage::take(std::uint64_t size) noexcept {
 
 void Stage::give_back(std::uint64_t size) noexcept {
   bytes_.fetch_sub(size, std::memory_order_relaxed);
+}
+
+void Stage::staged(Segment& segment) noexcept {
+  // relaxed: the delivery thread learns of the entry through a queue, which orders this.
+  segment.open_entries.fetch_add(1, std::memory_order_relaxed);
+  unsettled_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Stage::settled(Segment& segment) noexcept {
+  // release: pairs with the acquire in StageWriter::collect(): the worker that reuses the segment
+  // does so after the settling thread's last look at the entry.
+  segment.open_entries.fetch_sub(1, std::memory_order_release);
+  unsettled_.fetch_sub(1, std::memory_order_release);
 }
 
 std::string Stage::path_of(SegmentKey key) const {
@@ -51,6 +64,9 @@ Result<std::vector<std::unique_ptr<Segment>>> Stage::recover() {
     }
     if (file.path().extension() != ".seg") continue;
     auto segment = Segment::open(path);
+    if (segment && (*segment)->epoch() != epoch_) {
+      segment = fail(path + " belongs to another ledger");
+    }
     if (!segment) {
       log_error("{}; set aside, the rest goes on", segment.error().message());
       std::filesystem::rename(file.path(), path + ".damaged", error);
@@ -92,7 +108,7 @@ bool StageWriter::open_segment(std::uint64_t bytes) {
   } else {
     const std::uint64_t capacity = std::max(kSegmentBytes, bytes);
     if (!stage_.take(kEntriesAt + capacity)) return false;
-    auto made = Segment::create(path, key, capacity);
+    auto made = Segment::create(path, key, stage_.epoch_, capacity);
     if (!made) {
       stage_.give_back(kEntriesAt + capacity);
       return false;  // the file system is full: as good as the limit
@@ -115,8 +131,7 @@ EntryRef StageWriter::append(const EntryFields& fields, Bytes encoded) noexcept 
   SIDECAST_ASSERT(active_ != nullptr);
   Entry* const entry = active_->append(tail_, fields, encoded);
   tail_ += size;
-  // relaxed: the delivery thread learns of the entry through a queue, which orders this.
-  active_->open_entries.fetch_add(1, std::memory_order_relaxed);
+  stage_.staged(*active_);
   if (heads_.empty() || heads_.back().first != active_) heads_.emplace_back(active_, 0);
   heads_.back().second = tail_;
   return {active_, entry};

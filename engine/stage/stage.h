@@ -25,12 +25,21 @@ struct EntryRef {
 
 class Stage {
  public:
-  Stage(std::string directory, std::uint64_t bytes_max);
+  // `epoch` is the ledger's: segments of another one name slots that mean nothing here.
+  Stage(std::string directory, std::uint64_t epoch, std::uint64_t bytes_max);
 
   [[nodiscard]] std::uint64_t bytes() const noexcept {
     return bytes_.load(std::memory_order_relaxed);  // a figure for limits and stats, no more
   }
   [[nodiscard]] std::uint64_t bytes_max() const noexcept { return bytes_max_; }
+  // Entries that some destination must still take, in all segments. Zero: everything is settled.
+  [[nodiscard]] std::uint64_t unsettled() const noexcept {
+    return unsettled_.load(std::memory_order_acquire);  // pairs with settled()
+  }
+  // One more entry of that segment with a pending bit; called before anybody else can know of it.
+  void staged(Segment& segment) noexcept;
+  // The entry's last pending bit was cleared: the caller does not look at it again.
+  void settled(Segment& segment) noexcept;
 
   // Opens what an earlier engine left. Damaged files are set aside under *.damaged and said.
   [[nodiscard]] Result<std::vector<std::unique_ptr<Segment>>> recover();
@@ -42,8 +51,10 @@ class Stage {
   [[nodiscard]] std::string path_of(SegmentKey key) const;
 
   std::string directory_;
+  std::uint64_t epoch_;
   std::uint64_t bytes_max_;
   std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> unsettled_{0};
 };
 
 class StageWriter {

@@ -3,6 +3,8 @@ add_library(sidecast_flags INTERFACE)
 target_compile_options(sidecast_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion
   $<$<COMPILE_LANGUAGE:CXX>:-Wsign-conversion$<SEMICOLON>-Wnon-virtual-dtor$<SEMICOLON>-Woverloaded-virtual>
+  # Designated initialisers are meant to leave out what keeps its default.
+  $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>
   $<$<BOOL:${SIDECAST_WARNINGS_AS_ERRORS}>:-Werror>)
 if(SIDECAST_SANITIZE)
   target_compile_options(sidecast_flags INTERFACE

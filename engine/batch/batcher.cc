@@ -1,0 +1,115 @@
+#include "engine/batch/batcher.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sidecast {
+namespace {
+
+// With nobody to send to, a batch may as well grow; but it must become a batch some time, since
+// only batches expire.
+constexpr std::chrono::seconds kAgeMaxUnavailable{30};
+
+BatchRecord record_of(const stage::Entry& entry) {
+  return {.encoded = entry.encoded(),
+          .trace_id = entry.trace_id,
+          .start = timestamp_from_ns(entry.start_ns),
+          .generation_id = entry.generation_id(),
+          .api_key_name = entry.api_key_name(),
+          .span_count = entry.span_count};
+}
+
+}  // namespace
+
+Batcher::Batcher(const Plan& plan, std::atomic<std::uint64_t>& body_bytes_total, Submit submit)
+    : plan_(plan),
+      body_bytes_total_(body_bytes_total),
+      submit_(std::move(submit)),
+      open_(plan.groups.size()) {}
+
+bool Batcher::fits(const OpenBatch& open, const stage::Entry& entry, const Limits& limits) {
+  if (open.entries.empty()) return true;  // a record that is larger than a batch travels alone
+  return open.entries.size() < limits.batch_records_max &&
+         open.spans + entry.span_count <= limits.batch_spans_max &&
+         open.bytes + entry.encoded_bytes <= limits.batch_bytes_max;
+}
+
+void Batcher::add(std::size_t group, stage::EntryRef ref, Instant now) {
+  const PlannedGroup& planned = *plan_.groups[group];
+  OpenBatch& open = open_[group];
+  if (!fits(open, *ref.entry, planned.group->format.limits)) {
+    seal(planned, open, planned.mask, now);
+  }
+  if (open.entries.empty()) open.oldest = now;
+  open.entries.push_back(ref);
+  open.bytes += ref.entry->encoded_bytes;
+  open.spans += ref.entry->span_count;
+  ++open_entries_;
+}
+
+void Batcher::seal_due(Instant now, bool all) {
+  if (open_entries_ == 0) return;
+  for (std::size_t i = 0; i < open_.size(); ++i) {
+    OpenBatch& open = open_[i];
+    if (open.entries.empty()) continue;
+    const PlannedGroup& planned = *plan_.groups[i];
+    // relaxed: a hint; a batch sealed a little early or late is as good.
+    const bool available = planned.members_available.load(std::memory_order_relaxed) > 0;
+    const Milliseconds age_max =
+        available ? plan_.config->batch_age_max : Milliseconds(kAgeMaxUnavailable);
+    if (all || now - open.oldest >= age_max) seal(planned, open, planned.mask, now);
+  }
+}
+
+void Batcher::seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t destinations,
+                   Instant now) {
+  const Format& format = group.group->format;
+  auto batch = std::make_shared<Batch>();
+  batch->records.reserve(open.entries.size());
+  for (const stage::EntryRef& ref : open.entries) batch->records.push_back(record_of(*ref.entry));
+  batch->content_type = format.encoder->content_type;
+  batch->uncompressed_bytes = open.bytes;
+  if (format.whole_batch) {
+    pieces_.clear();
+    pieces_.push_back(format.encoder->prefix);
+    for (std::size_t i = 0; i < batch->records.size(); ++i) {
+      if (i > 0) pieces_.push_back(format.encoder->separator);
+      pieces_.push_back(batch->records[i].encoded);
+    }
+    pieces_.push_back(format.encoder->suffix);
+    std::erase_if(pieces_, [](Bytes piece) { return piece.empty(); });
+    batch->body = std::make_shared<const std::string>(
+        compressor_.compress(format.compression, pieces_));
+    batch->content_encoding = content_encoding(format.compression);
+  }
+  auto sealed = std::make_shared<SealedBatch>();
+  sealed->group = &group;
+  sealed->destinations = destinations;
+  sealed->sealed_at = now;
+  sealed->body_bytes = batch->body == nullptr ? 0 : batch->body->size();
+  sealed->body_bytes_total = &body_bytes_total_;
+  body_bytes_total_.fetch_add(sealed->body_bytes, std::memory_order_relaxed);
+  sealed->batch = std::move(batch);
+  sealed->entries = std::move(open.entries);
+  open_entries_ -= std::min(open_entries_, sealed->entries.size());
+  open = OpenBatch{};
+  submit_(std::move(sealed));
+}
+
+void Batcher::freeze(const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+                     std::uint64_t destinations, Instant now) {
+  OpenBatch open;
+  const auto flush = [&] {
+    open_entries_ += open.entries.size();  // seal() counts them down again
+    seal(group, open, destinations, now);
+  };
+  for (const stage::EntryRef& ref : entries) {
+    if (!fits(open, *ref.entry, group.group->format.limits)) flush();
+    open.entries.push_back(ref);
+    open.bytes += ref.entry->encoded_bytes;
+    open.spans += ref.entry->span_count;
+  }
+  if (!open.entries.empty()) flush();
+}
+
+}  // namespace sidecast

@@ -1,0 +1,55 @@
+// The batcher of one worker: gathers committed entries per group, and freezes them (frames, joins,
+// compresses) when a batch is full by bytes, spans or records, or old enough.
+// Threads: belongs to one worker.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/batch/plan.h"
+#include "engine/batch/sealed_batch.h"
+#include "exporters/compress/compress.h"
+
+namespace sidecast {
+
+class Batcher {
+ public:
+  using Submit = std::function<void(SealedBatchPtr)>;  // thread-safe
+
+  // `body_bytes_total` counts the heap that frozen bodies hold, over all workers.
+  Batcher(const Plan& plan, std::atomic<std::uint64_t>& body_bytes_total, Submit submit);
+
+  // Takes one committed entry of that group (index into Plan::groups).
+  void add(std::size_t group, stage::EntryRef entry, Instant now);
+  // Seals what is old enough; with `all`, everything.
+  void seal_due(Instant now, bool all);
+  [[nodiscard]] bool empty() const noexcept { return open_entries_ == 0; }
+
+  // Freezes given entries for given members at once: what a restart finds, or part of a batch that
+  // was too large. Cut into several batches where the group's limits ask for it.
+  void freeze(const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+              std::uint64_t destinations, Instant now);
+
+ private:
+  struct OpenBatch {
+    std::vector<stage::EntryRef> entries;
+    std::uint64_t bytes = 0;
+    std::uint64_t spans = 0;
+    Instant oldest;
+  };
+  [[nodiscard]] static bool fits(const OpenBatch& open, const stage::Entry& entry, const Limits& limits);
+  void seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t destinations, Instant now);
+
+  const Plan& plan_;
+  std::atomic<std::uint64_t>& body_bytes_total_;
+  Submit submit_;
+  Compressor compressor_;
+  std::vector<OpenBatch> open_;  // by group
+  std::size_t open_entries_ = 0;
+  std::vector<Bytes> pieces_;  // reused
+};
+
+}  // namespace sidecast

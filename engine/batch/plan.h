@@ -1,0 +1,59 @@
+// The plan: one configuration made ready to run. Which groups there are, which slot of the ledger
+// and which bit of an entry's mask stand for whom. Immutable but for the marked fields; workers and
+// delivery thread share it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "engine/config/config.h"
+#include "engine/ledger/ledger.h"
+#include "engine/route/route.h"
+
+namespace sidecast {
+
+struct PlannedMember {
+  std::size_t destination;  // index into Plan::destinations
+  std::uint8_t bit;         // of an entry's pending mask
+};
+
+struct PlannedGroup {
+  const Group* group = nullptr;
+  GroupIndex slot = 0;
+  std::vector<PlannedMember> members;
+  std::uint64_t mask = 0;  // the members' bits
+  // Equal for groups that write the same bytes of a record, which are then written once.
+  std::size_t writes_like = 0;  // index of the first such group
+  // Writer: the delivery thread. While no member can take anything, a batch may grow to its limit.
+  std::atomic<std::uint32_t> members_available{0};
+};
+
+struct PlannedDestination {
+  const DestinationConfig* config = nullptr;
+  DestinationIndex slot = 0;
+  std::size_t group = 0;  // index into Plan::groups
+};
+
+struct Plan {
+  explicit Plan(std::shared_ptr<const Config> checked)
+      : config(std::move(checked)), router(config->destinations) {}
+
+  std::shared_ptr<const Config> config;
+  Router router;
+  std::vector<std::unique_ptr<PlannedGroup>> groups;  // parallel to router.groups()
+  std::vector<PlannedDestination> destinations;
+
+  // The group of that ledger slot, or null: entries of an earlier configuration.
+  [[nodiscard]] const PlannedGroup* find_group(GroupIndex slot) const noexcept;
+};
+
+// Appends what is new to the ledger. Disabled destinations get a slot (their counts stay visible)
+// but no part in any group.
+[[nodiscard]] Result<std::unique_ptr<Plan>> make_plan(std::shared_ptr<const Config> config,
+                                                      Ledger& ledger);
+
+}  // namespace sidecast

@@ -1,0 +1,38 @@
+// A sealed batch: frozen bytes plus where its records lie in the stage and who must take them.
+// Shared by the queues of a group's destinations; a retry sends the same bytes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/batch/plan.h"
+#include "engine/model/batch.h"
+#include "engine/stage/stage.h"
+
+namespace sidecast {
+
+struct SealedBatch {
+  SealedBatch() = default;
+  SealedBatch(const SealedBatch&) = delete;
+  SealedBatch& operator=(const SealedBatch&) = delete;
+  ~SealedBatch() {
+    // relaxed: a figure for the byte budget.
+    if (body_bytes_total != nullptr) {
+      body_bytes_total->fetch_sub(body_bytes, std::memory_order_relaxed);
+    }
+  }
+
+  std::shared_ptr<const Batch> batch;
+  std::vector<stage::EntryRef> entries;  // entries[i] is batch->records[i]
+  const PlannedGroup* group = nullptr;
+  std::uint64_t destinations = 0;  // bits of the members it is for
+  Instant sealed_at;
+  std::uint64_t body_bytes = 0;  // heap held by the frozen body
+  std::atomic<std::uint64_t>* body_bytes_total = nullptr;
+};
+using SealedBatchPtr = std::shared_ptr<const SealedBatch>;
+
+}  // namespace sidecast

@@ -1,0 +1,71 @@
+#include "engine/batch/settle.h"
+
+#include <algorithm>
+
+#include "engine/base/assert.h"
+
+namespace sidecast {
+namespace {
+
+std::uint64_t value_of(const ledger::Counter& counter) {
+  return counter.load(std::memory_order_relaxed);  // this thread is its only writer
+}
+
+RecordRange part_of(const RecordRange& range, std::size_t first, std::size_t count) {
+  return {.sealed = range.sealed, .first = range.first + first, .count = count};
+}
+
+}  // namespace
+
+void Settler::settle(const RecordRange& range, std::uint8_t bit, ledger::Counter& counter) {
+  const auto& entries = range.sealed->entries;
+  SIDECAST_ASSERT(range.first + range.count <= entries.size());
+  // Far below what a redo record holds, and one commit's stores stay in the cache.
+  constexpr std::size_t kRecordsPerCommit = 4096;
+  for (std::size_t done = 0; done < range.count;) {
+    const std::size_t count = std::min(kRecordsPerCommit, range.count - done);
+    const std::size_t first = range.first + done;
+    for (std::size_t i = first; i < first + count; ++i) {
+      redo_.clear_pending(*entries[i].segment, *entries[i].entry, bit);
+    }
+    redo_.set_counter(ledger_, counter, value_of(counter) + count);
+    redo_.commit();
+    for (std::size_t i = first; i < first + count; ++i) {
+      // relaxed: only this thread clears bits.
+      if (entries[i].entry->pending.load(std::memory_order_relaxed) != 0) continue;
+      stage_.settled(*entries[i].segment);
+    }
+    done += count;
+  }
+  settled_.fetch_add(range.count, std::memory_order_relaxed);
+}
+
+void Settler::delivered(const RecordRange& range, DestinationIndex destination, std::uint8_t bit) {
+  settle(range, bit, ledger_.destination(destination).delivered);
+}
+
+void Settler::partly_delivered(const RecordRange& range, DestinationIndex destination,
+                               std::uint8_t bit, std::uint64_t rejected_spans) {
+  auto& slot = ledger_.destination(destination);
+  const auto refused =
+      static_cast<std::size_t>(std::min<std::uint64_t>(rejected_spans, range.count));
+  redo_.set_counter(ledger_, slot.rejected_spans, value_of(slot.rejected_spans) + rejected_spans);
+  if (refused > 0) {
+    rejected(part_of(range, 0, refused), destination, bit, RejectReason::kPartial);
+  }
+  if (refused < range.count) {
+    delivered(part_of(range, refused, range.count - refused), destination, bit);
+  }
+}
+
+void Settler::rejected(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
+                       RejectReason reason) {
+  settle(range, bit, ledger_.destination(destination).rejected[static_cast<std::size_t>(reason)]);
+}
+
+void Settler::dropped(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
+                      ledger::DropReason reason) {
+  settle(range, bit, ledger_.destination(destination).dropped[static_cast<std::size_t>(reason)]);
+}
+
+}  // namespace sidecast

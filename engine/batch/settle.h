@@ -1,0 +1,52 @@
+// Settle: decide records' ends at one destination. The counters that say so, the records' pending
+// bits and (once the last bit is clear) the room of their segment move together.
+// Threads: belongs to the delivery thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/batch/sealed_batch.h"
+#include "engine/ledger/ledger.h"
+#include "engine/stage/redo.h"
+#include "exporters/exporter.h"
+
+namespace sidecast {
+
+// Records [first, first + count) of a sealed batch at one of its destinations.
+struct RecordRange {
+  SealedBatchPtr sealed;
+  std::size_t first = 0;
+  std::size_t count = 0;
+};
+
+class Settler {
+ public:
+  Settler(Ledger& ledger, stage::RedoLog& redo, stage::Stage& stage)
+      : ledger_(ledger), redo_(redo), stage_(stage) {}
+
+  void delivered(const RecordRange& range, DestinationIndex destination, std::uint8_t bit);
+  // 200 with rejected spans: which they were is not known, so min(spans, records) records count.
+  void partly_delivered(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
+                        std::uint64_t rejected_spans);
+  void rejected(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
+                RejectReason reason);
+  void dropped(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
+               ledger::DropReason reason);
+
+  // Records settled since the start: shows that there is progress. Any thread.
+  [[nodiscard]] std::uint64_t settled() const noexcept {
+    return settled_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  void settle(const RecordRange& range, std::uint8_t bit, ledger::Counter& counter);
+
+  Ledger& ledger_;
+  stage::RedoLog& redo_;
+  stage::Stage& stage_;
+  std::atomic<std::uint64_t> settled_{0};
+};
+
+}  // namespace sidecast

@@ -1,0 +1,256 @@
+#include "engine/deliver/outlet.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/assert.h"
+#include "engine/base/log.h"
+#include "engine/ledger/latency.h"
+
+namespace sidecast {
+namespace {
+
+using ledger::DestinationState;
+
+// Credentials and addresses do not mend themselves within seconds.
+constexpr BackoffLimits kPauseLimits{.first = std::chrono::seconds(15),
+                                     .max = std::chrono::minutes(5)};
+constexpr BackoffLimits kRetryLimits{};
+
+// relaxed everywhere: figures for stats, with this thread as their only writer.
+void add(ledger::Counter& counter, std::uint64_t count) {
+  counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+}
+
+std::uint64_t encoded_bytes(const SealedBatch& sealed, std::size_t first, std::size_t count) {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = first; i < first + count; ++i) bytes += sealed.batch->records[i].encoded.size();
+  return bytes;
+}
+
+}  // namespace
+
+Outlet::Outlet(const PlannedDestination& destination, PlannedGroup& group, std::uint8_t bit,
+               Context context)
+    : destination_(destination),
+      group_(group),
+      bit_(bit),
+      context_(context),
+      random_(destination.slot + 1) {}
+
+void Outlet::submit(SealedBatchPtr sealed) {
+  // Nobody's record may reach a destination that was not set up for its account.
+  if (const auto& accounts = destination_.config->accounts; !accounts.empty()) {
+    for (const stage::EntryRef& ref : sealed->entries) {
+      SIDECAST_ASSERT(std::find(accounts.begin(), accounts.end(), ref.entry->account()) !=
+                      accounts.end());
+    }
+  }
+  queued_bytes_ += sealed->batch->uncompressed_bytes;
+  waiting_.push_back(std::move(sealed));
+  pump();
+}
+
+void Outlet::pump() {
+  while (open_ < window_ && monotonic_now() >= not_before_) {
+    if (ready_.empty()) {
+      if (waiting_.empty()) return;
+      const SealedBatchPtr next = std::move(waiting_.front());
+      waiting_.pop_front();
+      expand(next);
+      continue;
+    }
+    Send next = std::move(ready_.front());
+    ready_.pop_front();
+    start(std::move(next));
+  }
+}
+
+void Outlet::expand(const SealedBatchPtr& sealed) {
+  auto requests = destination_.config->exporter->encode(sealed->batch);
+  if (!requests) {
+    log_error("{}: a batch of {} records cannot be encoded and is dropped: {}",
+              destination_.config->name, sealed->entries.size(), requests.error().message());
+    const RecordRange all{sealed, 0, sealed->entries.size()};
+    retire(sealed, all.count);
+    context_.settler.dropped(all, destination_.slot, bit_, ledger::DropReason::kEncode);
+    return;
+  }
+  std::size_t covered = 0;
+  for (Request& request : *requests) {
+    SIDECAST_ASSERT(request.record_first == covered);  // each record in exactly one request
+    covered += request.record_count;
+    ready_.push_back({.request = std::move(request), .sealed = sealed});
+  }
+  SIDECAST_ASSERT(covered == sealed->entries.size());
+}
+
+void Outlet::start(Send send) {
+  Request attempt = send.request;  // pieces are views: this copies no body
+  const Status authorised = destination_.config->exporter->authorise(
+      attempt, destination_.config->secrets, wall_now());
+  if (!authorised) {
+    ready_.push_front(std::move(send));
+    wait_after_failure(DestinationState::kPaused,
+                       {.kind = Verdict::Kind::kPause,
+                        .explanation = authorised.error().message()});
+    return;
+  }
+  ++open_;
+  add(slot().requests, 1);
+  add(slot().bytes_sent, attempt.body_bytes());
+  add(slot().bytes_uncompressed,
+      encoded_bytes(*send.sealed, send.request.record_first, send.request.record_count));
+  const TransferOptions options{.timeout = destination_.config->timeout};
+  context_.loop.send(std::move(attempt), options,
+                     [this, send = std::move(send)](Response response,
+                                                    const TransferTimes& times) mutable {
+                       finish(std::move(send), response, times);
+                     });
+}
+
+void Outlet::finish(Send send, const Response& response, const TransferTimes& times) {
+  --open_;
+  // relaxed: see add().
+  slot().latency[latency_bucket(times.total)].fetch_add(1, std::memory_order_relaxed);
+  const Verdict verdict = destination_.config->exporter->judge(send.request, response, wall_now());
+  const RecordRange range = range_of(send);
+  switch (verdict.kind) {
+    case Verdict::Kind::kDelivered:
+      recovered();
+      retire(send.sealed, range.count);
+      context_.settler.delivered(range, destination_.slot, bit_);
+      break;
+    case Verdict::Kind::kPartial:
+      recovered();
+      retire(send.sealed, range.count);
+      context_.settler.partly_delivered(range, destination_.slot, bit_, verdict.rejected_spans);
+      set_state(DestinationState::kOk, verdict.explanation);
+      break;
+    case Verdict::Kind::kRejected:
+      recovered();  // it answers: only this request is at fault
+      retire(send.sealed, range.count);
+      context_.settler.rejected(range, destination_.slot, bit_, verdict.reason);
+      set_state(DestinationState::kOk, verdict.explanation);
+      break;
+    case Verdict::Kind::kSplit:
+      recovered();
+      split(send, verdict);
+      break;
+    case Verdict::Kind::kRetry:
+    case Verdict::Kind::kPause:
+      add(slot().retries, 1);
+      ready_.push_front(std::move(send));
+      wait_after_failure(verdict.kind == Verdict::Kind::kPause ? DestinationState::kPaused
+                                                               : DestinationState::kBackingOff,
+                         verdict);
+      break;
+  }
+  pump();
+}
+
+void Outlet::split(const Send& send, const Verdict& verdict) {
+  const RecordRange range = range_of(send);
+  retire(send.sealed, range.count);
+  set_state(DestinationState::kOk, verdict.explanation);
+  if (range.count == 1) {
+    context_.settler.rejected(range, destination_.slot, bit_, RejectReason::kTooLarge);
+    return;
+  }
+  const auto begin = send.sealed->entries.begin() + static_cast<std::ptrdiff_t>(range.first);
+  const auto middle = begin + static_cast<std::ptrdiff_t>(range.count / 2);
+  const auto end = begin + static_cast<std::ptrdiff_t>(range.count);
+  const std::uint64_t me = std::uint64_t{1} << bit_;
+  context_.refreeze(group_, {begin, middle}, me);
+  context_.refreeze(group_, {middle, end}, me);
+}
+
+void Outlet::wait_after_failure(DestinationState state, const Verdict& verdict) {
+  ++failures_;
+  window_ = 1;  // the next one is a probe
+  std::uniform_real_distribution<double> unit(0.0, 1.0);
+  const auto& limits = state == DestinationState::kPaused ? kPauseLimits : kRetryLimits;
+  const auto delay = backoff_delay(limits, failures_, unit(random_), verdict.retry_hint);
+  not_before_ = std::max(not_before_, monotonic_now() + delay);
+  set_state(state, verdict.explanation);
+  if (timer_ != 0) context_.loop.cancel(timer_);
+  timer_ = context_.loop.after(delay, [this] {
+    timer_ = 0;
+    pump();
+  });
+}
+
+void Outlet::recovered() {
+  failures_ = 0;
+  not_before_ = Instant{};
+  window_ = std::min<std::size_t>(window_ + 1, destination_.config->connections_max);
+  if (state_ != DestinationState::kOk) set_state(DestinationState::kOk, {});
+}
+
+void Outlet::set_state(DestinationState state, const std::string& explanation) {
+  if (!explanation.empty()) {
+    auto& text = slot().last_error;
+    const std::size_t size = std::min(explanation.size(), text.size() - 1);
+    std::copy_n(explanation.data(), size, text.data());
+    std::fill(text.begin() + static_cast<std::ptrdiff_t>(size), text.end(), '\0');
+  }
+  if (state == state_) return;
+  const std::string& name = destination_.config->name;
+  switch (state) {
+    case DestinationState::kOk: log_info("{}: delivers again", name); break;
+    case DestinationState::kPaused:
+      log_warning("{}: paused, its batches are kept: {}", name, explanation);
+      break;
+    default: log_warning("{}: does not deliver, retrying: {}", name, explanation); break;
+  }
+  const bool was_available = state_ == DestinationState::kOk;
+  const bool is_available = state == DestinationState::kOk;
+  // relaxed: a hint for the batcher.
+  if (was_available && !is_available) {
+    group_.members_available.fetch_sub(1, std::memory_order_relaxed);
+  } else if (!was_available && is_available) {
+    group_.members_available.fetch_add(1, std::memory_order_relaxed);
+  }
+  state_ = state;
+  slot().state.store(state, std::memory_order_relaxed);
+}
+
+void Outlet::retire(const SealedBatchPtr& sealed, std::size_t records) {
+  // A share by count is near enough for the choice of a victim; exact when the batch ends whole.
+  const std::uint64_t share =
+      sealed->batch->uncompressed_bytes * records / std::max<std::size_t>(1, sealed->entries.size());
+  queued_bytes_ -= std::min(queued_bytes_, share);
+}
+
+void Outlet::expire(Instant now) {
+  const auto drop = [&](const RecordRange& range) {
+    retire(range.sealed, range.count);
+    context_.settler.dropped(range, destination_.slot, bit_, ledger::DropReason::kExpired);
+  };
+  while (!ready_.empty() && now - ready_.front().sealed->sealed_at > context_.give_up_after) {
+    drop(range_of(ready_.front()));
+    ready_.pop_front();
+  }
+  while (!waiting_.empty() && now - waiting_.front()->sealed_at > context_.give_up_after) {
+    drop({waiting_.front(), 0, waiting_.front()->entries.size()});
+    waiting_.pop_front();
+  }
+}
+
+bool Outlet::drop_oldest() {
+  RecordRange range;
+  if (!ready_.empty()) {
+    range = range_of(ready_.front());
+    ready_.pop_front();
+  } else if (!waiting_.empty()) {
+    range = {waiting_.front(), 0, waiting_.front()->entries.size()};
+    waiting_.pop_front();
+  } else {
+    return false;
+  }
+  retire(range.sealed, range.count);
+  context_.settler.dropped(range, destination_.slot, bit_, ledger::DropReason::kBudget);
+  return true;
+}
+
+}  // namespace sidecast

@@ -1,0 +1,89 @@
+// An outlet: everything the engine does for one destination. Its queue of sealed batches, how many
+// requests may be open, when it may be tried again, and what becomes of each answer. A dead or slow
+// destination fills its own outlet and nobody else's.
+//
+//   submit -> waiting -> (expand: exporter.encode) -> ready -> open -> judge -> settle
+//                                                        ^----- retry ---'
+//
+// Threads: belongs to the delivery thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <random>
+#include <string>
+
+#include "engine/base/clock.h"
+#include "engine/batch/plan.h"
+#include "engine/batch/settle.h"
+#include "engine/deliver/backoff.h"
+#include "exporters/http/loop.h"
+
+namespace sidecast {
+
+class Outlet {
+ public:
+  // Asks a worker to freeze these records again, for one destination (after a split).
+  using Refreeze = std::function<void(const PlannedGroup&, std::vector<stage::EntryRef>,
+                                      std::uint64_t destinations)>;
+  struct Context {
+    HttpLoop& loop;
+    Settler& settler;
+    Ledger& ledger;
+    const Refreeze& refreeze;
+    std::chrono::seconds give_up_after;
+  };
+
+  Outlet(const PlannedDestination& destination, PlannedGroup& group, std::uint8_t bit,
+         Context context);
+
+  void submit(SealedBatchPtr sealed);
+  // Drops what is older than the give-up age. Called about once a second.
+  void expire(Instant now);
+  // Drops the oldest waiting batch for want of memory. False: nothing waits.
+  bool drop_oldest();
+
+  [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
+  [[nodiscard]] bool idle() const noexcept {
+    return waiting_.empty() && ready_.empty() && open_ == 0;
+  }
+
+ private:
+  struct Send {
+    Request request;
+    SealedBatchPtr sealed;
+  };
+  [[nodiscard]] static RecordRange range_of(const Send& send) {
+    return {send.sealed, send.request.record_first, send.request.record_count};
+  }
+  void pump();
+  void expand(const SealedBatchPtr& sealed);
+  void start(Send send);
+  void finish(Send send, const Response& response, const TransferTimes& times);
+  void split(const Send& send, const Verdict& verdict);
+  void wait_after_failure(ledger::DestinationState state, const Verdict& verdict);
+  void recovered();
+  void set_state(ledger::DestinationState state, const std::string& explanation);
+  void retire(const SealedBatchPtr& sealed, std::size_t records);
+  [[nodiscard]] ledger::DestinationSlot& slot() noexcept {
+    return context_.ledger.destination(destination_.slot);
+  }
+
+  const PlannedDestination& destination_;
+  PlannedGroup& group_;
+  std::uint8_t bit_;
+  Context context_;
+  std::deque<SealedBatchPtr> waiting_;
+  std::deque<Send> ready_;  // requests of the oldest batches, next first
+  std::uint64_t queued_bytes_ = 0;  // uncompressed, of records not yet settled
+  std::size_t open_ = 0;            // requests under way
+  std::size_t window_ = 1;          // requests that may be: one more per success, one after a failure
+  unsigned failures_ = 0;           // in a row
+  Instant not_before_{};
+  HttpLoop::TimerId timer_ = 0;     // 0 = none
+  ledger::DestinationState state_ = ledger::DestinationState::kOk;
+  std::minstd_rand random_;
+};
+
+}  // namespace sidecast

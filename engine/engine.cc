@@ -1,0 +1,336 @@
+#include "engine/engine.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "engine/base/log.h"
+#include "engine/batch/plan.h"
+#include "engine/deliver/deliverer.h"
+#include "engine/intake/ring_keeper.h"
+#include "engine/intake/worker.h"
+#include "engine/ledger/ledger.h"
+#include "engine/ledger/paths.h"
+#include "engine/lock.h"
+#include "engine/recovery.h"
+#include "engine/stage/redo.h"
+#include "engine/stage/stage.h"
+#include "exporters/http/loop.h"
+#include "shm/reader.h"
+
+namespace sidecast {
+namespace {
+
+constexpr std::chrono::milliseconds kHousekeeping{50};
+constexpr std::chrono::milliseconds kHeartbeat{500};
+// Of memory_limit: staged spans; the rest is for frozen bodies and the engine itself.
+constexpr std::uint64_t kStageShare = 60;   // percent
+constexpr std::uint64_t kBodyShare = 30;    // percent
+// Settling takes at most so many records a transaction (settle.cc), and a counter.
+constexpr std::size_t kSettleOperations = 8192;
+constexpr std::size_t kCommitOperations = 4096;  // lanes and heads of a worker's transaction
+
+std::uint64_t resident_bytes() {
+  std::FILE* const statm = std::fopen("/proc/self/statm", "re");
+  if (statm == nullptr) return 0;
+  unsigned long long total = 0;
+  unsigned long long resident = 0;
+  const int fields = std::fscanf(statm, "%llu %llu", &total, &resident);
+  std::fclose(statm);
+  return fields == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+std::size_t worker_count_of(const Config& config) {
+  const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t wanted = config.workers != 0 ? config.workers : std::max<std::size_t>(1, cpus - 1);
+  return std::min(wanted, ledger::kWorkersMax);
+}
+
+Status make_directories(const EnginePaths& paths) {
+  for (const std::string& directory : {paths.directory, paths.stage}) {
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (error) return fail(fmt::format("make {}: {}", directory, error.message()));
+    // Gateways may neither look into it nor change it.
+    std::filesystem::permissions(directory, std::filesystem::perms::owner_all, error);
+    if (error) return fail(fmt::format("close {} to others: {}", directory, error.message()));
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(Config checked, Options chosen, EngineLock taken)
+      : config(std::make_shared<const Config>(std::move(checked))),
+        options(std::move(chosen)),
+        lock(std::move(taken)),
+        paths(config->ring_dir) {}
+
+  Status open();
+  Status recover();
+  void settle_orphans(const std::vector<Recovery::Orphan>& orphans);
+  void submit(SealedBatchPtr sealed);
+  void relieve(std::uint64_t bytes);
+  void beat(ledger::EngineState state);
+  bool run(const std::atomic<bool>& stop);
+
+  std::shared_ptr<const Config> config;
+  Options options;
+  EngineLock lock;
+  EnginePaths paths;
+  std::unique_ptr<shm::RingDirectory> directory;
+  std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<stage::Stage> stage;
+  std::unique_ptr<Plan> plan;
+  std::unique_ptr<stage::RedoLog> settle_redo;
+  std::unique_ptr<stage::RedoLog> ring_redo;
+  std::unique_ptr<HttpLoop> loop;
+  std::unique_ptr<Deliverer> deliverer;
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::unique_ptr<RingKeeper> keeper;
+  std::atomic<std::uint64_t> body_bytes{0};
+  std::atomic<std::size_t> next_refreeze{0};
+};
+
+Status Engine::Impl::open() {
+  std::string error;
+  directory = shm::RingDirectory::open(config->ring_dir, error);
+  if (directory == nullptr) return fail(error);
+  const shm::WriterSettings settings{.ring_bytes = config->ring_bytes,
+                                     .lanes = config->lanes,
+                                     .record_bytes_max = config->record_bytes_max,
+                                     .switched_off = config->writers_off};
+  if (!directory->publish(settings, error)) return fail(error);
+
+  auto opened = Ledger::open(paths.ledger);
+  if (!opened) return fail(std::move(opened.error()));
+  ledger = std::move(*opened);
+  stage = std::make_unique<stage::Stage>(paths.stage, ledger->header().epoch,
+                                         config->memory_limit_bytes / 100 * kStageShare);
+  auto planned = make_plan(config, *ledger);
+  if (!planned) return fail(std::move(planned.error()));
+  plan = std::move(*planned);
+  loop = std::make_unique<HttpLoop>(HttpLoop::Settings{
+      .user_agent = fmt::format("sidecast/{} OTel-OTLP-Exporter-cpp/{}", options.version,
+                                options.version)});
+  return recover();
+}
+
+Status Engine::Impl::recover() {
+  const std::size_t worker_count = worker_count_of(*config);
+  const std::size_t route_operations = plan->destinations.size() * 4 + kCommitOperations;
+  std::vector<std::unique_ptr<stage::RedoLog>> worker_redo;
+  std::vector<stage::RedoLog*> logs;
+  // Every worker's log there may be: the engine before may have had more workers.
+  for (std::size_t i = 0; i < ledger::kWorkersMax; ++i) {
+    const std::string path = paths.redo(fmt::format("worker{}", i));
+    if (i >= worker_count && !std::filesystem::exists(path)) continue;
+    auto redo = stage::RedoLog::open(path, route_operations);
+    if (!redo) return fail(std::move(redo.error()));
+    logs.push_back(redo->get());
+    worker_redo.push_back(std::move(*redo));
+  }
+  for (auto* const kept : {&settle_redo, &ring_redo}) {
+    auto redo = stage::RedoLog::open(paths.redo(kept == &settle_redo ? "settle" : "rings"),
+                                     kSettleOperations);
+    if (!redo) return fail(std::move(redo.error()));
+    *kept = std::move(*redo);
+    logs.push_back(kept->get());
+  }
+
+  auto segments = stage->recover();
+  if (!segments) return fail(std::move(segments.error()));
+  std::vector<std::shared_ptr<shm::Ring>> rings = directory->discover();
+  const stage::RedoTargets targets{
+      .ledger = ledger.get(),
+      .segment = [&](stage::SegmentKey key) -> stage::Segment* {
+        const auto found = std::find_if(segments->begin(), segments->end(),
+                                        [&](const auto& one) { return one->key() == key; });
+        return found == segments->end() ? nullptr : found->get();
+      },
+      .ring = [&](const shm::RingUuid& uuid) -> shm::Ring* {
+        const auto found = std::find_if(rings.begin(), rings.end(),
+                                        [&](const auto& one) { return one->info().uuid == uuid; });
+        return found == rings.end() ? nullptr : found->get();
+      }};
+  bool redone = false;
+  for (stage::RedoLog* const log : logs) redone = log->recover(targets) || redone;
+
+  Recovery recovery = sort_entries(std::move(*segments), *plan, *ledger, *stage, worker_count);
+  if (redone || recovery.entries > 0) {
+    log_info("recovered: {} staged records are still to be delivered{}", recovery.entries,
+             redone ? ", an unfinished transaction was completed" : "");
+  }
+  const std::vector<ledger::Suspect> poison = find_poison(*ledger);
+
+  deliverer = std::make_unique<Deliverer>(
+      *plan, *loop, *ledger, *settle_redo, *stage,
+      [this](const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+             std::uint64_t destinations) {
+        // relaxed: any worker will do.
+        workers[next_refreeze.fetch_add(1, std::memory_order_relaxed) % workers.size()]->refreeze(
+            group, std::move(entries), destinations);
+      });
+  for (std::size_t i = 0; i < worker_count; ++i) {
+    workers.push_back(std::make_unique<Worker>(
+        Worker::Context{.index = static_cast<std::uint32_t>(i),
+                        .plan = plan.get(),
+                        .ledger = ledger.get(),
+                        .stage = stage.get(),
+                        .redo = std::move(worker_redo[i]),
+                        .body_bytes_total = &body_bytes,
+                        .submit = [this](SealedBatchPtr sealed) { submit(std::move(sealed)); },
+                        .relieve = [this](std::uint64_t bytes) { relieve(bytes); },
+                        .poison = poison}));
+  }
+  keeper = std::make_unique<RingKeeper>(*directory, *ledger, *ring_redo, workers, paths.quarantine);
+  keeper->adopt(std::move(rings));
+  settle_orphans(recovery.orphans);
+  for (std::size_t i = 0; i < worker_count; ++i) workers[i]->adopt(std::move(recovery.workers[i]));
+  return {};
+}
+
+void Engine::Impl::settle_orphans(const std::vector<Recovery::Orphan>& orphans) {
+  if (orphans.empty()) return;
+  log_warning("{} staged records belong to destinations that were removed or changed; they are "
+              "dropped(policy_changed)", orphans.size());
+  Settler settler(*ledger, *settle_redo, *stage);
+  for (const Recovery::Orphan& orphan : orphans) {
+    auto sealed = std::make_shared<SealedBatch>();
+    sealed->entries = {orphan.entry};
+    settler.dropped({.sealed = sealed, .first = 0, .count = 1}, orphan.destination, orphan.bit,
+                    ledger::DropReason::kPolicyChanged);
+  }
+}
+
+void Engine::Impl::submit(SealedBatchPtr sealed) {
+  loop->post([this, sealed = std::move(sealed)] {
+    deliverer->submit(sealed);
+    // relaxed: a figure. Frozen bodies beyond their share: the oldest of the fullest go.
+    const std::uint64_t bodies_max = config->memory_limit_bytes / 100 * kBodyShare;
+    if (body_bytes.load(std::memory_order_relaxed) > bodies_max) {
+      deliverer->relieve(sealed->batch->uncompressed_bytes);
+    }
+  });
+}
+
+void Engine::Impl::relieve(std::uint64_t bytes) {
+  loop->post([this, bytes] { deliverer->relieve(bytes); });
+}
+
+void Engine::Impl::beat(ledger::EngineState state) {
+  // relaxed: figures for stats; each is read by itself.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  ledger::LedgerHeader& header = ledger->header();
+  header.state.store(state, kRelaxed);
+  header.heartbeat_ns.store(unix_ns(wall_now()), kRelaxed);
+  header.memory_bytes.store(resident_bytes(), kRelaxed);
+  header.stage_bytes.store(stage->bytes(), kRelaxed);
+}
+
+bool Engine::Impl::run(const std::atomic<bool>& stop) {
+  ledger::LedgerHeader& header = ledger->header();
+  header.pid.store(getpid());
+  header.started_ns.store(unix_ns(wall_now()));
+  header.memory_limit_bytes.store(config->memory_limit_bytes);
+  header.engine_version = {};
+  std::copy_n(options.version.data(),
+              std::min(options.version.size(), header.engine_version.size() - 1),
+              header.engine_version.data());
+  beat(ledger::EngineState::kRunning);
+  log_info("sidecastd {} serves {} with {} workers and {} destinations", options.version,
+           config->ring_dir, workers.size(), plan->destinations.size());
+
+  loop->post([this] { deliverer->start(); });
+  std::vector<std::thread> threads;
+  for (const auto& worker : workers) {
+    if (options.drain) worker->seal_eagerly();
+    threads.emplace_back([&worker] { worker->run(); });
+  }
+  std::thread delivery([this] { loop->run(); });
+
+  const auto workers_quiet = [this] {
+    return std::all_of(workers.begin(), workers.end(),
+                       [](const auto& worker) { return worker->quiet_passes() >= 2; });
+  };
+  const auto everything_settled = [&] {
+    return keeper->all_drained() && workers_quiet() && stage->unsettled() == 0;
+  };
+
+  Instant next_beat{};
+  Instant last_progress = monotonic_now();
+  std::uint64_t settled_before = 0;
+  std::uint64_t unsettled_before = 0;
+  bool done = false;
+  while (!stop.load(std::memory_order_relaxed) && !done) {
+    const Instant now = monotonic_now();
+    keeper->sweep(now);
+    if (now >= next_beat) {
+      beat(ledger::EngineState::kRunning);
+      next_beat = now + kHeartbeat;
+    }
+    if (options.drain) {
+      if (deliverer->settled() != settled_before || stage->unsettled() != unsettled_before) {
+        last_progress = now;
+        settled_before = deliverer->settled();
+        unsettled_before = stage->unsettled();
+      }
+      done = everything_settled() || now - last_progress > config->shutdown_deadline;
+    }
+    std::this_thread::sleep_for(kHousekeeping);
+  }
+
+  beat(ledger::EngineState::kStopping);
+  for (const auto& worker : workers) worker->stop_reading();
+  const Instant deadline = monotonic_now() + config->shutdown_deadline;
+  while (!done && monotonic_now() < deadline && !(workers_quiet() && stage->unsettled() == 0)) {
+    std::this_thread::sleep_for(kHousekeeping);
+  }
+  loop->stop();
+  delivery.join();
+  for (const auto& worker : workers) worker->stop();
+  for (std::thread& thread : threads) thread.join();
+  keeper->sweep(monotonic_now());
+
+  const bool nothing_left = keeper->all_drained() && stage->unsettled() == 0;
+  beat(ledger::EngineState::kStopped);
+  if (stage->unsettled() > 0) {
+    log_warning("{} records are not delivered yet; they wait in the stage for the next start",
+                stage->unsettled());
+  }
+  log_info("stopped");
+  return nothing_left;
+}
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::open(Config config, Options options,
+                                             const std::atomic<bool>& stop) {
+  // The ring directory first: it belongs to us, with the mode that lets gateways in.
+  std::string error;
+  if (shm::RingDirectory::open(config.ring_dir, error) == nullptr) return fail(error);
+  const EnginePaths paths(config.ring_dir);
+  if (Status made = make_directories(paths); !made) return fail(std::move(made.error()));
+  auto lock = EngineLock::take(paths.lock, stop);
+  if (!lock) return fail(std::move(lock.error()));
+  auto impl = std::make_unique<Impl>(std::move(config), std::move(options), std::move(*lock));
+  if (Status opened = impl->open(); !opened) return fail(std::move(opened.error()));
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+bool Engine::run(const std::atomic<bool>& stop) { return impl_->run(stop); }
+
+}  // namespace sidecast

@@ -1,0 +1,311 @@
+#include "engine/intake/worker.h"
+
+#include <algorithm>
+
+#include "engine/base/log.h"
+#include "engine/base/test_point.h"
+#include "engine/base/utf8.h"
+#include "exporters/write.h"
+
+namespace sidecast {
+namespace {
+
+// A lane's turn in a pass, so that a busy lane does not starve the others.
+constexpr std::size_t kLaneRecordsMax = 256;
+// When to commit: often enough that a ring's room comes back soon, rarely enough that the redo
+// record costs little.
+constexpr std::uint64_t kCommitRecords = 128;
+constexpr std::uint64_t kCommitBytes = 1U << 20U;
+// Measured: an engine that spins on the heads makes writes several times dearer.
+constexpr std::chrono::milliseconds kSleepMin{1};
+constexpr std::chrono::milliseconds kSleepMax{20};
+constexpr std::chrono::milliseconds kRoomRetry{5};
+// One huge record must not keep its buffers for ever.
+constexpr std::size_t kBufferKeepBytes = 4U << 20U;
+constexpr std::size_t kIdentityBytesMax = 1024;
+
+}  // namespace
+
+Worker::Worker(Context context)
+    : context_(std::move(context)),
+      writer_(*context_.stage, context_.index),
+      batcher_(*context_.plan, *context_.body_bytes_total, context_.submit),
+      counters_(*context_.ledger),
+      block_(context_.ledger->header().workers[context_.index]),
+      tallies_(context_.plan->groups.size()) {}
+
+void Worker::adopt(Recovered recovered) {
+  writer_.adopt(std::move(recovered.segments));
+  for (auto& part : recovered.parts) {
+    batcher_.freeze(*part.group, std::move(part.entries), part.destinations, monotonic_now());
+  }
+}
+
+void Worker::stop() {
+  stop_.store(true, std::memory_order_relaxed);
+  wake_.notify_one();
+}
+
+void Worker::add_lane(RingHandlePtr ring, std::uint32_t lane) {
+  Message message;
+  message.ring = std::move(ring);
+  message.lane = lane;
+  messages_.enqueue(std::move(message));
+}
+
+void Worker::refreeze(const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+                      std::uint64_t destinations) {
+  Message message;
+  message.group = &group;
+  message.entries = std::move(entries);
+  message.destinations = destinations;
+  messages_.enqueue(std::move(message));
+}
+
+void Worker::run() {
+  std::chrono::milliseconds idle = kSleepMin;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const bool had_message = take_messages();
+    const bool reading = reading_.load(std::memory_order_relaxed);
+    const std::size_t records = reading ? pass() : 0;
+    commit();
+    const bool seal_all =
+        !reading || (records == 0 && eager_.load(std::memory_order_relaxed));
+    batcher_.seal_due(monotonic_now(), seal_all);
+    writer_.collect();
+    if (records == 0 && !had_message && batcher_.empty()) {
+      // release: pairs with quiet_passes(); what this pass settled or submitted is visible then.
+      quiet_passes_.fetch_add(1, std::memory_order_release);
+    } else {
+      quiet_passes_.store(0, std::memory_order_release);
+    }
+    if (records >= kLaneRecordsMax) continue;  // at least one lane may hold more
+    idle = records > 0 ? kSleepMin : std::min(idle * 2, kSleepMax);
+    sleep(idle);
+  }
+}
+
+void Worker::sleep(std::chrono::milliseconds duration) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, duration, [this] { return stop_.load(std::memory_order_relaxed); });
+}
+
+bool Worker::take_messages() {
+  Message message;
+  bool any = false;
+  while (messages_.try_dequeue(message)) {
+    any = true;
+    if (message.ring != nullptr) {
+      const shm::LaneCursor from = message.ring->ring->released(message.lane);
+      lanes_.push_back({.ring = std::move(message.ring),
+                        .lane = message.lane,
+                        .cursor = from,
+                        .committed = from});
+    } else {
+      batcher_.freeze(*message.group, std::move(message.entries), message.destinations,
+                      monotonic_now());
+    }
+    message = Message{};
+  }
+  return any;
+}
+
+std::size_t Worker::pass() {
+  std::size_t records = 0;
+  for (Lane& lane : lanes_) records += drain_lane(lane);
+  if (std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.done; })) {
+    commit();  // what a lane still has to release goes with it
+    std::erase_if(lanes_, [](const Lane& lane) {
+      if (lane.done) lane.ring->lanes_open.fetch_sub(1, std::memory_order_release);
+      return lane.done;
+    });
+  }
+  return records;
+}
+
+std::size_t Worker::drain_lane(Lane& lane) {
+  for (std::size_t records = 0; records < kLaneRecordsMax; ++records) {
+    if (lane.ring->hostile.load(std::memory_order_relaxed)) {
+      lane.done = true;
+      return records;
+    }
+    // Before the look at the lane: empty after "retired" is empty for ever.
+    const bool retired = lane.ring->retired.load(std::memory_order_acquire);
+    shm::LaneCursor next = lane.cursor;
+    switch (lane.ring->ring->peek(lane.lane, next, record_)) {
+      case shm::PeekStatus::kRecord: break;
+      case shm::PeekStatus::kEmpty: lane.done = retired; return records;
+      case shm::PeekStatus::kHostile:
+      case shm::PeekStatus::kGone:
+        lane.ring->hostile.store(true, std::memory_order_relaxed);
+        lane.done = true;
+        return records;
+    }
+    if (!take_record(lane, lane.cursor.sequence)) return records;
+    lane.cursor = next;
+    ++uncommitted_records_;
+    if (uncommitted_records_ >= kCommitRecords || uncommitted_bytes_ >= kCommitBytes) commit();
+  }
+  return kLaneRecordsMax;
+}
+
+bool Worker::is_poison(const Lane& lane, std::uint64_t sequence) const noexcept {
+  return std::any_of(context_.poison.begin(), context_.poison.end(), [&](const auto& suspect) {
+    return suspect.lane == lane.lane && suspect.sequence == sequence &&
+           suspect.ring == lane.ring->ring->info().uuid;
+  });
+}
+
+bool Worker::take_record(const Lane& lane, std::uint64_t sequence) {
+  if (!context_.poison.empty() && is_poison(lane, sequence)) {
+    counters_.add(block_.read, 1);
+    counters_.add(block_.poison, 1);
+    return true;
+  }
+  // Marked before it is decoded: if this record kills us, the next engine knows which it was.
+  block_.in_hand.ring = lane.ring->ring->info().uuid;
+  block_.in_hand.lane = lane.lane;
+  block_.in_hand.sequence = sequence;
+  block_.in_hand.set.store(1, std::memory_order_release);
+  SIDECAST_TEST_POINT("worker.decode");
+  arena_.reset();
+  bool taken = true;
+  if (shm::parse_record(record_, view_) != shm::RecordError::kNone) {
+    counters_.add(block_.malformed, 1);
+  } else {
+    const Trace trace = normaliser_.normalise(view_, lane.ring->ring->info().uuid, lane.lane,
+                                              NormaliseOptions{}, arena_);
+    taken = route_and_stage(lane, trace, sequence);
+  }
+  block_.in_hand.set.store(0, std::memory_order_release);
+  if (taken) counters_.add(block_.read, 1);
+  if (record_.capacity() > kBufferKeepBytes) record_ = std::string();
+  encoded_.shrink(kBufferKeepBytes);
+  return taken;
+}
+
+bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t sequence) {
+  const RouteKey key{.account = trace.identity.account,
+                     .api_key_id = trace.identity.api_key_id,
+                     .api_key_name = trace.identity.api_key_name,
+                     .session_id = trace.identity.session_id,
+                     .trace_id = trace.trace_id};
+  context_.plan->router.route(key, routed_);
+  write_forms(trace);
+
+  stage::EntryFields fields{.trace_id = trace.trace_id,
+                            .start_ns = unix_ns(trace.start),
+                            .ring = lane.ring->ring->info().uuid,
+                            .sequence = sequence,
+                            .lane = lane.lane,
+                            .generation_id = utf8_prefix(trace.identity.generation_id, kIdentityBytesMax),
+                            .api_key_name = utf8_prefix(trace.identity.api_key_name, kIdentityBytesMax),
+                            .account = utf8_prefix(trace.identity.account, kIdentityBytesMax)};
+  std::uint64_t bytes = 0;
+  for (const Written& form : written_) {
+    bytes += stage::Segment::entry_bytes(fields, encoded_.view().substr(form.offset, form.size));
+  }
+  if (bytes > context_.stage->bytes_max() / 2) {
+    log_warning("a record's spans ({} bytes) are larger than half the stage; counted as malformed, "
+                "raise memory_limit to take such records", bytes);
+    counters_.add(block_.malformed, 1);
+    return true;
+  }
+  if (!written_.empty() && !writer_.reserve(bytes) && !wait_for_room(bytes)) return false;
+
+  // From here on the record is taken.
+  counters_.add(routed_.empty() ? block_.unrouted : block_.routable, 1);
+  for (const Routed& routed : routed_) tally(routed.group_index, routed.decision);
+  for (const Written& form : written_) {
+    const PlannedGroup& group = *context_.plan->groups[form.group];
+    fields.pending = group.mask;
+    fields.group = group.slot;
+    fields.span_count = form.span_count;
+    const stage::EntryRef entry =
+        writer_.append(fields, encoded_.view().substr(form.offset, form.size));
+    uncommitted_.emplace_back(form.group, entry);
+  }
+  uncommitted_bytes_ += bytes;
+  SIDECAST_TEST_POINT("worker.staged");
+  return true;
+}
+
+void Worker::write_forms(const Trace& trace) {
+  encoded_.clear();
+  written_.clear();
+  for (const Routed& routed : routed_) {
+    if (routed.decision != Decision::kRouted) continue;
+    const PlannedGroup& planned = *context_.plan->groups[routed.group_index];
+    const auto same = std::find_if(written_.begin(), written_.end(), [&](const Written& form) {
+      return context_.plan->groups[form.group]->writes_like == planned.writes_like;
+    });
+    if (same != written_.end()) {
+      Written again = *same;
+      again.group = routed.group_index;
+      written_.push_back(again);
+      continue;
+    }
+    const Group& group = *planned.group;
+    Written form{.group = routed.group_index, .offset = encoded_.size()};
+    form.span_count =
+        write_record(trace, group.format,
+                     {.enabled = group.privacy_mode, .keep = &group.privacy_keep}, arena_, encoded_);
+    form.size = encoded_.size() - form.offset;
+    written_.push_back(form);
+  }
+}
+
+bool Worker::wait_for_room(std::uint64_t bytes) {
+  // A ring never fills because of a destination that does not deliver: the oldest batches of
+  // whoever holds most are let go.
+  while (!stop_.load(std::memory_order_relaxed) && reading_.load(std::memory_order_relaxed)) {
+    commit();
+    batcher_.seal_due(monotonic_now(), true);
+    context_.relieve(bytes);
+    sleep(kRoomRetry);
+    writer_.collect();
+    if (writer_.reserve(bytes)) return true;
+  }
+  return false;
+}
+
+void Worker::tally(std::size_t group, Decision decision) {
+  auto& tally = tallies_[group];
+  if (tally[0] + tally[1] + tally[2] == 0) tallied_.push_back(group);
+  ++tally[static_cast<std::size_t>(decision)];
+}
+
+void Worker::commit() {
+  for (const std::size_t group : tallied_) {
+    auto& tally = tallies_[group];
+    for (const PlannedMember& member : context_.plan->groups[group]->members) {
+      const DestinationIndex slot = context_.plan->destinations[member.destination].slot;
+      auto& route = context_.ledger->destination(slot).route[context_.index];
+      counters_.add(route.matched, tally[0] + tally[1] + tally[2]);
+      counters_.add(route.filtered, tally[static_cast<std::size_t>(Decision::kFiltered)]);
+      counters_.add(route.sampled_out, tally[static_cast<std::size_t>(Decision::kSampledOut)]);
+      counters_.add(route.routed, tally[static_cast<std::size_t>(Decision::kRouted)]);
+    }
+    tally = {};
+  }
+  tallied_.clear();
+
+  stage::RedoLog& redo = *context_.redo;
+  counters_.note(redo);
+  writer_.note_heads(redo);
+  for (Lane& lane : lanes_) {
+    if (lane.cursor.position == lane.committed.position) continue;
+    redo.release(*lane.ring->ring, lane.lane, lane.cursor);
+    lane.committed = lane.cursor;
+  }
+  redo.commit();
+  SIDECAST_TEST_POINT("worker.committed");
+
+  const Instant now = monotonic_now();
+  for (const auto& [group, entry] : uncommitted_) batcher_.add(group, entry, now);
+  uncommitted_.clear();
+  uncommitted_bytes_ = 0;
+  uncommitted_records_ = 0;
+}
+
+}  // namespace sidecast

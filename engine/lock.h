@@ -1,0 +1,27 @@
+// The engine's lock: one engine per ring directory. A second one waits for it, so that an upgrade
+// has no gap: gateways go on writing meanwhile.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "engine/base/result.h"
+
+namespace sidecast {
+
+class EngineLock {
+ public:
+  // Waits until the lock is ours; `stop` ends the wait with an Error.
+  [[nodiscard]] static Result<EngineLock> take(const std::string& path, const std::atomic<bool>& stop);
+  EngineLock(EngineLock&& other) noexcept;
+  EngineLock& operator=(EngineLock&&) = delete;
+  EngineLock(const EngineLock&) = delete;
+  EngineLock& operator=(const EngineLock&) = delete;
+  ~EngineLock();
+
+ private:
+  explicit EngineLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+}  // namespace sidecast

@@ -1,0 +1,75 @@
+// sidecastd: reads the config, opens the engine, runs it until SIGTERM or SIGINT. The only place
+// where everything meets. Exit codes: 0 done, 1 the thing asked for failed, 2 wrong usage or config.
+#include <atomic>
+#include <csignal>
+#include <exception>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "engine/base/log.h"
+#include "engine/config/config.h"
+#include "engine/engine.h"
+
+namespace {
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free);  // set from a signal handler
+
+void request_stop(int /*signal*/) { stop_requested.store(true, std::memory_order_relaxed); }
+
+int run(int argc, char** argv) {
+  CLI::App app("sidecastd: drains the rings of LLM gateways and exports their traces");
+  std::string config_path;
+  std::string ring_dir;
+  bool drain = false;
+  bool verbose = false;
+  app.add_option("--config", config_path, "Configuration file (YAML)")->required();
+  app.add_option("--ring-dir", ring_dir, "Directory of the rings; overrides the configuration");
+  app.add_flag("--drain", drain,
+               "Deliver all that rings and stage hold, then exit: 0, or 1 if anything is left");
+  app.add_flag("--verbose", verbose, "Log more");
+  app.set_version_flag("--version", std::string(SIDECAST_VERSION));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  sidecast::open_log(verbose ? sidecast::LogLevel::kDebug : sidecast::LogLevel::kInfo);
+
+  auto config = sidecast::load_config(config_path);
+  if (!config) {
+    fmt::print(stderr, "{}\n", config.error().message());
+    return 2;
+  }
+  for (const std::string& warning : config->warnings) sidecast::log_warning("{}", warning);
+  if (!ring_dir.empty()) config->ring_dir = ring_dir;
+
+  struct sigaction action {};
+  action.sa_handler = request_stop;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  auto engine = sidecast::Engine::open(
+      std::move(*config), {.drain = drain, .version = SIDECAST_VERSION}, stop_requested);
+  if (!engine) {
+    sidecast::log_error("{}", engine.error().message());
+    return 1;
+  }
+  const bool nothing_left = (*engine)->run(stop_requested);
+  return drain && !nothing_left ? 1 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    // Out of memory and the like: the supervisor starts us again, rings and stage are still there.
+    fmt::print(stderr, "sidecastd: {}\n", error.what());
+    return 1;
+  }
+}

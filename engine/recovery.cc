@@ -1,0 +1,85 @@
+#include "engine/recovery.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "engine/base/log.h"
+
+namespace sidecast {
+namespace {
+
+using PartKey = std::pair<const PlannedGroup*, std::uint64_t>;  // group, destinations
+
+bool same_record(const ledger::Suspect& suspect, const ledger::InHand& in_hand) {
+  return suspect.ring == in_hand.ring && suspect.lane == in_hand.lane &&
+         suspect.sequence == in_hand.sequence;
+}
+
+}  // namespace
+
+std::vector<ledger::Suspect> find_poison(Ledger& ledger) {
+  auto& suspects = ledger.header().suspects;
+  for (auto& worker : ledger.header().workers) {
+    ledger::InHand& in_hand = worker.in_hand;
+    if (in_hand.set.exchange(0) == 0) continue;
+    auto* known = std::find_if(suspects.begin(), suspects.end(), [&](const auto& suspect) {
+      return suspect.deaths > 0 && same_record(suspect, in_hand);
+    });
+    if (known == suspects.end()) {
+      // The one with the fewest deaths makes room.
+      known = std::min_element(suspects.begin(), suspects.end(), [](const auto& a, const auto& b) {
+        return a.deaths < b.deaths;
+      });
+      *known = {.ring = in_hand.ring, .sequence = in_hand.sequence, .lane = in_hand.lane, .deaths = 0};
+    }
+    ++known->deaths;
+    log_warning("the last engine died with record {} of lane {} in hand (its death number {})",
+                known->sequence, known->lane, known->deaths);
+  }
+  std::vector<ledger::Suspect> poison;
+  std::copy_if(suspects.begin(), suspects.end(), std::back_inserter(poison),
+               [](const auto& suspect) { return suspect.deaths >= 2; });
+  return poison;
+}
+
+Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, const Plan& plan,
+                      const Ledger& ledger, stage::Stage& stage, std::size_t worker_count) {
+  Recovery recovery;
+  recovery.workers.resize(worker_count);
+  std::vector<std::map<PartKey, std::vector<stage::EntryRef>>> parts(worker_count);
+  for (auto& segment : segments) {
+    const std::size_t worker = segment->key().worker % worker_count;
+    for (std::uint64_t offset = 0; offset < segment->head();) {
+      stage::Entry* const entry = segment->entry_at(offset);
+      offset += entry->size_bytes;  // Segment::open() has checked that all are whole
+      // relaxed: no thread runs yet.
+      const std::uint64_t pending = entry->pending.load(std::memory_order_relaxed);
+      if (pending == 0) continue;
+      stage.staged(*segment);
+      const stage::EntryRef ref{segment.get(), entry};
+      const PlannedGroup* const group = plan.find_group(entry->group);
+      const std::uint64_t wanted = group == nullptr ? 0 : pending & group->mask;
+      if (wanted != 0) {
+        parts[worker][{group, wanted}].push_back(ref);
+        ++recovery.entries;
+      }
+      const auto& members = ledger.group(entry->group).members;
+      for (std::uint8_t bit = 0; bit < ledger::kGroupMembersMax; ++bit) {
+        if (((pending & ~wanted) >> bit & 1U) != 0) {
+          recovery.orphans.push_back({.entry = ref, .destination = members[bit], .bit = bit});
+        }
+      }
+    }
+    recovery.workers[worker].segments.push_back(std::move(segment));
+  }
+  for (std::size_t i = 0; i < worker_count; ++i) {
+    for (auto& [key, entries] : parts[i]) {
+      recovery.workers[i].parts.push_back(
+          {.group = key.first, .destinations = key.second, .entries = std::move(entries)});
+    }
+  }
+  return recovery;
+}
+
+}  // namespace sidecast
