@@ -27,11 +27,11 @@ namespace sidecast {
 
 // What routing looks at. Views; nothing is kept.
 struct RouteKey {
-  Text account;  // empty: only destinations that take all accounts match
-  Text api_key_id;
-  Text api_key_name;
-  Text session_id;
-  TraceId trace_id;
+  Text account{};  // empty: only destinations that take all accounts match
+  Text api_key_id{};
+  Text api_key_name{};
+  Text session_id{};
+  TraceId trace_id{};
 };
 
 enum class Decision : std::uint8_t { kFiltered, kSampledOut, kRouted };
