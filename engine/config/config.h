@@ -43,6 +43,8 @@ struct DestinationConfig {
   // Delivery.
   std::chrono::milliseconds timeout{30'000};
   std::uint32_t connections_max = 4;
+  std::string ca_file;                 // PEM; empty = the system's certificates
+  bool http2_prior_knowledge = false;  // cleartext HTTP/2, for servers that speak nothing else
 };
 
 struct Config {

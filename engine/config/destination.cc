@@ -164,6 +164,8 @@ class DestinationReader {
   void read_delivery() {
     reader_.read_duration("timeout", config_.timeout, kTimeouts);
     reader_.read_count("connections", config_.connections_max, kConnections);
+    reader_.read_flag("http2_prior_knowledge", config_.http2_prior_knowledge);
+    if (auto file = reader_.read_text("ca_file")) config_.ca_file = std::move(file->text);
   }
 
   void refuse_later_keys() {

@@ -101,19 +101,25 @@ void Outlet::start(Send send) {
   add(slot().bytes_sent, attempt.body_bytes());
   add(slot().bytes_uncompressed,
       encoded_bytes(*send.sealed, send.request.record_first, send.request.record_count));
-  const TransferOptions options{.timeout = destination_.config->timeout};
+  const TransferOptions options{
+      .timeout = destination_.config->timeout,
+      .ca_file = destination_.config->ca_file,
+      .http2_prior_knowledge = destination_.config->http2_prior_knowledge};
+  // Judged as it was sent: what its headers held must not come back in an explanation.
+  Request sent = attempt;
   context_.loop.send(std::move(attempt), options,
-                     [this, send = std::move(send)](Response response,
-                                                    const TransferTimes& times) mutable {
-                       finish(std::move(send), response, times);
+                     [this, send = std::move(send), sent = std::move(sent)](
+                         Response response, const TransferTimes& times) mutable {
+                       finish(std::move(send), sent, response, times);
                      });
 }
 
-void Outlet::finish(Send send, const Response& response, const TransferTimes& times) {
+void Outlet::finish(Send send, const Request& sent, const Response& response,
+                    const TransferTimes& times) {
   --open_;
   // relaxed: see add().
   slot().latency[latency_bucket(times.total)].fetch_add(1, std::memory_order_relaxed);
-  const Verdict verdict = destination_.config->exporter->judge(send.request, response, wall_now());
+  const Verdict verdict = destination_.config->exporter->judge(sent, response, wall_now());
   const RecordRange range = range_of(send);
   switch (verdict.kind) {
     case Verdict::Kind::kDelivered:

@@ -60,7 +60,8 @@ class Outlet {
   void pump();
   void expand(const SealedBatchPtr& sealed);
   void start(Send send);
-  void finish(Send send, const Response& response, const TransferTimes& times);
+  void finish(Send send, const Request& sent, const Response& response,
+              const TransferTimes& times);
   void split(const Send& send, const Verdict& verdict);
   void wait_after_failure(ledger::DestinationState state, const Verdict& verdict);
   void recovered();
