@@ -1,5 +1,7 @@
 #include "exporters/dialects/facts.h"
 
+#include <algorithm>
+
 #include "exporters/dialects/attribute_writer.h"
 #include "exporters/dialects/keys.h"
 
@@ -45,6 +47,24 @@ ArenaVector<Metadatum> unused_settings(const DialectContext& context) {
     unused.push_back({"parent_span_id", settings.parent_span_id_text, false});
   }
   return unused;
+}
+
+void write_metadata(JsonWriter& json, std::span<const Metadatum> user,
+                    std::span<const Metadatum> more, std::span<const Metadatum> facts) {
+  const auto is_users = [user](Text key) {
+    return std::any_of(user.begin(), user.end(), [key](const auto& m) { return m.key == key; });
+  };
+  json.begin_object();
+  for (const Metadatum& metadatum : user) write_json(json.key(metadatum.key), metadatum);
+  for (const Metadatum& metadatum : more) {
+    if (!is_users(metadatum.key)) write_json(json.key(metadatum.key), metadatum);
+  }
+  if (!facts.empty()) {
+    json.key(is_users("gateway") ? "sidecast" : "gateway").begin_object();
+    for (const Metadatum& fact : facts) write_json(json.key(fact.key), fact);
+    json.end_object();
+  }
+  json.end_object();
 }
 
 std::optional<std::int64_t> total_tokens(const Usage& usage) noexcept {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "engine/base/json_writer.h"
 #include "exporters/dialects/tree.h"
 
 namespace sidecast {
@@ -16,6 +17,11 @@ namespace sidecast {
 // The user's metadata that the tree could not express: a trace id that was hashed, a parent that is
 // no span id. As texts, under the names they were sent with.
 [[nodiscard]] ArenaVector<Metadatum> unused_settings(const DialectContext& context);
+
+// One JSON object: the user's keys as they are, then those of `more` that the user has not, then
+// `facts` in an object of their own named `gateway` (`sidecast` where the user has a gateway key).
+void write_metadata(JsonWriter& json, std::span<const Metadatum> user,
+                    std::span<const Metadatum> more, std::span<const Metadatum> facts);
 
 // The sum where the provider gave none.
 [[nodiscard]] std::optional<std::int64_t> total_tokens(const Usage& usage) noexcept;

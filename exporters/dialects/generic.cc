@@ -136,6 +136,7 @@ void paint_generation(const DialectContext& context, const SpanSlot& slot, Span&
   write_outcome(context, slot, span, out);
   out.text(keys::kPrompt, input_json(trace, arena));
   out.text(keys::kCompletion, output_json(trace, arena));
+  out.text(keys::kRetrievalDocumentsGenAi, ranking_json(trace, arena));
   out.text(keys::kToolDefinitions, tools_json(trace, arena));
   write_metadata(context, out);
   out.add_outside(keys::kTraceGatewayPrefix, gateway_facts(trace, arena));

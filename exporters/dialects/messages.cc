@@ -160,15 +160,9 @@ void write_texts(JsonWriter& json, const ArenaVector<Text>& texts) {
   json.end_array();
 }
 
-void write_documents(JsonWriter& json, const ArenaVector<Document>& documents) {
+void write_contents(JsonWriter& json, const ArenaVector<Document>& documents) {
   json.begin_array();
-  for (const Document& document : documents) {
-    json.begin_object();
-    if (!document.id.empty()) json.key("id").string(document.id);
-    if (document.score) json.key("score").number(*document.score);
-    if (!document.content.empty()) json.key("content").string(document.content);
-    json.end_object();
-  }
+  for (const Document& document : documents) json.string(document.content);
   json.end_array();
 }
 
@@ -221,9 +215,9 @@ Text input_json(const Trace& trace, Arena& arena) {
   json.begin_object();
   if (!trace.input_messages.empty()) {
     write_messages(json.key("messages"), flatten_messages(trace.input_messages, arena), arena);
-  } else if (!trace.rerank_query.empty() || !trace.input_documents.empty()) {
+  } else if (!trace.rerank_query.empty()) {
     json.key("query").string(trace.rerank_query);
-    write_documents(json.key("documents"), trace.input_documents);
+    write_contents(json.key("documents"), trace.input_documents);
   } else if (!trace.prompts.empty()) {
     write_texts(json.key(trace.kind == TraceKind::kEmbedding ? "input" : "prompts"), trace.prompts);
   } else if (trace.input_value.empty()) {
@@ -256,8 +250,6 @@ Text output_json(const Trace& trace, Arena& arena) {
       return is_media(part->kind) || part->kind == PartKind::kOther;
     });
     if (messages.size() > 1 || has_media) write_messages(json.key("choices"), messages, arena);
-  } else if (!trace.output_documents.empty()) {
-    write_documents(json.key("documents"), trace.output_documents);
   } else if (trace.output_value.empty()) {
     return {};
   } else if (trace.output_is_json) {
@@ -266,6 +258,21 @@ Text output_json(const Trace& trace, Arena& arena) {
     json.key("completion").string(trace.output_value);
   }
   json.end_object();
+  return text.finish(arena);
+}
+
+Text ranking_json(const Trace& trace, Arena& arena) {
+  if (trace.output_documents.empty()) return {};
+  JsonText text(64 * trace.output_documents.size());
+  JsonWriter& json = text.writer();
+  json.begin_array();
+  for (const Document& document : trace.output_documents) {
+    json.begin_object();
+    if (!document.id.empty()) json.key("id").string(document.id);
+    if (document.score) json.key("score").number(*document.score);
+    json.end_object();
+  }
+  json.end_array();
   return text.finish(arena);
 }
 

@@ -46,6 +46,9 @@ struct FlatMessage {
 // there are several; JSON text always, or empty.
 [[nodiscard]] Text output_json(const Trace& trace, Arena& arena);
 
+// What a rerank answered: [{"id","score"},...] without content, or empty.
+[[nodiscard]] Text ranking_json(const Trace& trace, Arena& arena);
+
 // The tools offered: [{"type","name","description","parameters"},...], or empty.
 [[nodiscard]] Text tools_json(const Trace& trace, Arena& arena);
 

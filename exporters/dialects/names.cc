@@ -84,6 +84,32 @@ constexpr SystemRow kModelNames[] = {
     {"jamba", "ai21"},
 };
 
+struct FinishRow {
+  Text received;
+  Text normalised;
+};
+
+// Reference "conventions" §5.4, with the upper-case reasons of Gemini and the words of Bedrock.
+constexpr FinishRow kFinishReasons[] = {
+    {"end_turn", "stop"},
+    {"stop_sequence", "stop"},
+    {"pause_turn", "stop"},
+    {"completed", "stop"},
+    {"STOP", "stop"},
+    {"COMPLETE", "stop"},
+    {"max_tokens", "length"},
+    {"max_output_tokens", "length"},
+    {"model_context_window_exceeded", "length"},
+    {"MAX_TOKENS", "length"},
+    {"function_call", "tool_calls"},
+    {"tool_use", "tool_calls"},
+    {"TOOL_CALL", "tool_calls"},
+    {"refusal", "content_filter"},
+    {"content_filtered", "content_filter"},
+    {"guardrail_intervened", "content_filter"},
+    {"SAFETY", "content_filter"},
+};
+
 char lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
@@ -138,6 +164,13 @@ std::optional<Text> find_by_model_name(Text model) noexcept {
 }
 
 }  // namespace
+
+Text normalised_finish_reason(Text reason) noexcept {
+  for (const FinishRow& row : kFinishReasons) {
+    if (row.received == reason) return row.normalised;
+  }
+  return reason;
+}
 
 ProviderNames provider_names(Text provider, Arena& arena) {
   if (provider.empty()) return {};

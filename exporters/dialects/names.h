@@ -25,6 +25,10 @@ struct ProviderNames {
 // The default span name, by the API that was called or by the kind of an explicit span.
 [[nodiscard]] Text openinference_name(const Trace& trace) noexcept;
 
+// stop, length, tool_calls, content_filter or error, whatever the provider calls it; a reason
+// nobody listed stays as it is.
+[[nodiscard]] Text normalised_finish_reason(Text reason) noexcept;
+
 // The model that answered, else the one asked for.
 [[nodiscard]] inline Text model_of(const Trace& trace) noexcept {
   return trace.model_served.empty() ? trace.model_requested : trace.model_served;

@@ -138,30 +138,14 @@ void write_documents(AttributeWriter& out, Text list, const ArenaVector<Document
 
 // ---- What all kinds share ----------------------------------------------------------------------
 
-// One JSON object: the user's keys as they are, the gateway's facts in a `gateway` object of its
-// own.
 Text metadata_json(const DialectContext& context, bool with_gateway) {
-  const Trace& trace = context.trace;
+  const ArenaVector<Metadatum>& user = context.trace.metadata;
   const ArenaVector<Metadatum> unused = unused_settings(context);
-  const ArenaVector<Metadatum> facts = with_gateway
-                                           ? gateway_facts(trace, context.arena)
-                                           : ArenaVector<Metadatum>(context.arena.resource());
-  if (trace.metadata.empty() && unused.empty() && facts.empty()) return {};
+  ArenaVector<Metadatum> facts(context.arena.resource());
+  if (with_gateway) facts = gateway_facts(context.trace, context.arena);
+  if (user.empty() && unused.empty() && facts.empty()) return {};
   JsonText text(512);
-  JsonWriter& json = text.writer();
-  bool gateway_is_taken = false;
-  json.begin_object();
-  for (const Metadatum& metadatum : trace.metadata) {
-    gateway_is_taken = gateway_is_taken || metadatum.key == "gateway";
-    write_json(json.key(metadatum.key), metadatum);
-  }
-  for (const Metadatum& metadatum : unused) write_json(json.key(metadatum.key), metadatum);
-  if (!facts.empty()) {
-    json.key(gateway_is_taken ? "sidecast" : "gateway").begin_object();
-    for (const Metadatum& fact : facts) write_json(json.key(fact.key), fact);
-    json.end_object();
-  }
-  json.end_object();
+  write_metadata(text.writer(), user, unused, facts);
   return text.finish(context.arena);
 }
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include "exporters/encode/otlp_json.h"
 #include "exporters/encode/otlp_protobuf.h"
+#include "exporters/encode/trace_json.h"
 #include "exporters/registry.h"
 
 namespace sidecast {
@@ -12,6 +14,19 @@ constexpr Encoder kEncoders[] = {
      .write = &encode_otlp_protobuf,
      .prefix = "",
      .separator = "",
+     .suffix = ""},
+    {.name = "otlp_json",
+     .content_type = "application/json",
+     .write = &encode_otlp_json,
+     .prefix = R"({"resourceSpans":[)",
+     .separator = ",",
+     .suffix = "]}"},
+    // Alone it is one JSON document; several are JSON Lines.
+    {.name = "trace_json",
+     .content_type = "application/json",
+     .write = &encode_trace_json,
+     .prefix = "",
+     .separator = "\n",
      .suffix = ""},
 };
 

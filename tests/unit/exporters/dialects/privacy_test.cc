@@ -1,0 +1,188 @@
+#include "exporters/dialects/privacy.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "exporters/registry.h"
+#include "tests/unit/exporters/dialects/trace_fixture.h"
+
+namespace sidecast {
+namespace {
+
+constexpr Text kSecret = "SECRET-PROMPT";
+
+// A trace in which every field that may hold content holds the same words.
+Trace secret_trace(Arena& arena) {
+  Trace trace = chat_trace(arena);
+  trace.input_value = kSecret;
+  trace.output_value = kSecret;
+  trace.input_is_json = trace.output_is_json = false;
+  for (ArenaVector<Message>* messages : {&trace.input_messages, &trace.output_messages}) {
+    Message& message = messages->emplace_back(arena);
+    message.role = "assistant";
+    message.name = kSecret;
+    for (int kind = 0; kind <= static_cast<int>(PartKind::kOther); ++kind) {
+      Part part;
+      part.kind = static_cast<PartKind>(kind);
+      part.text = part.kind == PartKind::kOther ? Text("\"SECRET-PROMPT\"") : kSecret;
+      part.name = kSecret;
+      part.signature = kSecret;
+      part.url = kSecret;
+      message.parts.push_back(part);
+    }
+  }
+  trace.prompts.push_back(kSecret);
+  trace.rerank_query = kSecret;
+  trace.input_documents.push_back({"doc-1", kSecret, {}});
+  trace.output_documents.push_back({"0", kSecret, 0.75});
+  trace.tools.push_back({"function", kSecret, kSecret, "\"SECRET-PROMPT\"", kSecret});
+  trace.parameters.json =
+      R"({"model":"m","temperature":0.5,"seed":7,"stream":true,"stop":"SECRET-PROMPT",)"
+      R"("response_format":{"schema":"SECRET-PROMPT"},"logit_bias":{"SECRET-PROMPT":1},)"
+      R"("metadata":{"k":"SECRET-PROMPT"},"unheard_of":"SECRET-PROMPT"})";
+  trace.parameters.stop_sequences.push_back(kSecret);
+  trace.attributes.push_back({"note", kSecret, false});
+  trace.attributes.push_back({"kept.note", Text("harmless"), false});
+  trace.outcome = {400, true, false, "invalid_request", kSecret};
+  trace.attempts.push_back({"P", "m", "", trace.start, trace.end, 400, "invalid_request", kSecret});
+  return trace;
+}
+
+std::string encoded(const Trace& trace, const DialectEntry& dialect, const Encoder& encoder,
+                    Arena& arena) {
+  DialectOptions options;
+  ByteBuffer out;
+  encoder.write(trace, dialect.write(trace, options, arena), out);
+  return std::string(out.view());
+}
+
+TEST(Privacy, NoContentLeavesInAnyDialectOrEncoding) {
+  for (const DialectEntry& dialect : dialects()) {
+    for (const Encoder& encoder : encoders()) {
+      for (const bool with_root : {false, true}) {
+        for (int kind = 0; kind <= static_cast<int>(TraceKind::kUnknown); ++kind) {
+          Arena arena;
+          Trace trace = secret_trace(arena);
+          trace.kind = static_cast<TraceKind>(kind);
+          trace.is_explicit_span = kind > static_cast<int>(TraceKind::kEmbedding);
+          if (with_root) trace.settings.trace_name = "root";
+          SCOPED_TRACE(std::string(dialect.name) + " " + std::string(encoder.name) + " kind " +
+                       std::to_string(kind));
+          // The words are really there without privacy mode: otherwise this test proves nothing.
+          EXPECT_NE(encoded(trace, dialect, encoder, arena).find(kSecret), std::string::npos);
+          const Trace kept = redact(trace, {}, arena);
+          EXPECT_EQ(encoded(kept, dialect, encoder, arena).find(kSecret), std::string::npos);
+        }
+      }
+    }
+  }
+}
+
+TEST(Privacy, NoneOfTheRemovedNamesIsLeft) {
+  constexpr Text kRemoved[] = {"input.value",
+                               "input.mime_type",
+                               "output.value",
+                               "output.mime_type",
+                               "llm.input_messages",
+                               "llm.output_messages",
+                               "llm.prompts",
+                               "llm.choices",
+                               "llm.tools",
+                               "gen_ai.tool.definitions",
+                               "gen_ai.input.messages",
+                               "gen_ai.output.messages",
+                               "gen_ai.system_instructions",
+                               "gen_ai.prompt",
+                               "gen_ai.completion",
+                               "gen_ai.tool.call",
+                               "trace.input",
+                               "trace.output",
+                               "span.input",
+                               "span.output",
+                               "embedding.embeddings",
+                               "reranker.query",
+                               "gen_ai.retrieval.query.text",
+                               "gen_ai.request.stop_sequences"};
+  for (const DialectEntry& dialect : dialects()) {
+    Arena arena;
+    Trace trace = secret_trace(arena);
+    trace.settings.trace_name = "root";
+    const Trace kept = redact(trace, {}, arena);
+    DialectOptions options;
+    const SpanSet set = dialect.write(kept, options, arena);
+    for (const Span& span : set.spans) {
+      for (const Text name : kRemoved) {
+        EXPECT_FALSE(has_prefix(span, name)) << dialect.name << " " << name;
+      }
+    }
+  }
+}
+
+TEST(Privacy, KeepsIdsTimesTokensCostsAndTheWholeTraceObject) {
+  Arena arena;
+  Trace trace = secret_trace(arena);
+  trace.settings.trace_name = "root";
+  const Trace kept = redact(trace, {}, arena);
+  EXPECT_EQ(kept.identity.generation_id, "gen-1");
+  EXPECT_EQ(kept.identity.user_id, "user-7");
+  EXPECT_EQ(kept.identity.session_id, "session-9");
+  EXPECT_EQ(kept.trace_id, trace.trace_id);
+  EXPECT_EQ(kept.settings.trace_name, "root");
+  EXPECT_EQ(kept.start, trace.start);
+  EXPECT_EQ(kept.end, trace.end);
+  EXPECT_EQ(kept.usage.input, 105);
+  EXPECT_EQ(kept.cost.total, 0.5);
+  EXPECT_EQ(kept.metadata.size(), trace.metadata.size());
+  EXPECT_EQ(kept.tags.size(), 2U);
+  ASSERT_EQ(kept.finish_reasons.size(), 1U);
+  EXPECT_EQ(kept.finish_reasons[0], "stop");
+  ASSERT_EQ(kept.output_documents.size(), 1U);
+  EXPECT_EQ(kept.output_documents[0].id, "0");
+  EXPECT_EQ(kept.output_documents[0].score, 0.75);
+}
+
+TEST(Privacy, ErrorsBecomeTheirType) {
+  Arena arena;
+  const Trace trace = secret_trace(arena);
+  const Trace kept = redact(trace, {}, arena);
+  DialectOptions options;
+  const SpanSet set = find_dialect("openinference")->write(kept, options, arena);
+  EXPECT_EQ(set.spans[0].status, StatusCode::kError);
+  EXPECT_EQ(set.spans[0].status_message, "invalid_request");
+  EXPECT_EQ(set.spans[1].status_message, "invalid_request");
+}
+
+TEST(Privacy, ParametersKeepOnlyNamedScalars) {
+  Arena arena;
+  const Trace trace = secret_trace(arena);
+  const auto kept = nlohmann::json::parse(redact(trace, {}, arena).parameters.json);
+  EXPECT_EQ(kept,
+            nlohmann::json::parse(R"({"model":"m","temperature":0.5,"seed":7,"stream":true})"));
+}
+
+TEST(Privacy, APromptUnderABorrowedNameDoesNotPass) {
+  Arena arena;
+  Trace trace = chat_trace(arena);
+  const std::string long_text(5'000, 'x');
+  const std::string json = R"({"service_tier":")" + long_text + R"(","model":["a","b"]})";
+  trace.parameters.json = json;
+  EXPECT_EQ(redact(trace, {}, arena).parameters.json, "{}");
+}
+
+TEST(Privacy, HostileParametersThatAreNotJsonAreLeftOut) {
+  Arena arena;
+  Trace trace = chat_trace(arena);
+  trace.parameters.json = "{\"model\": ";
+  EXPECT_EQ(redact(trace, {}, arena).parameters.json, "");
+}
+
+TEST(Privacy, AttributesStayOnlyWhereTheyAreNamed) {
+  Arena arena;
+  const Trace trace = secret_trace(arena);
+  const Trace kept = redact(trace, {"kept.note", "absent"}, arena);
+  ASSERT_EQ(kept.attributes.size(), 1U);
+  EXPECT_EQ(kept.attributes[0].key, "kept.note");
+}
+
+}  // namespace
+}  // namespace sidecast
