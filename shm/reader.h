@@ -18,9 +18,9 @@ using RingUuid = std::array<unsigned char, 16>;
 
 struct RingInfo {
   RingUuid uuid{};
-  std::string file_name;  // in the ring directory
-  std::string process;    // as the writer named itself; printable, at most 63 bytes
-  std::int64_t pid = 0;   // in the writer's own pid namespace: for show only
+  std::string file_name;        // in the ring directory
+  std::string process;          // as the writer named itself; printable, at most 63 bytes
+  std::int64_t pid = 0;         // in the writer's own pid namespace: for show only
   std::uint32_t owner_uid = 0;  // of the file, from the kernel
   std::uint32_t lanes = 0;
   std::uint64_t capacity_bytes = 0;
@@ -35,14 +35,21 @@ struct RingCounters {
   std::uint64_t dropped_busy = 0;
   std::uint64_t dropped_too_large = 0;
   std::uint64_t used_bytes = 0;
-  std::uint64_t used_bytes_max = 0;
+  std::uint64_t used_bytes_max = 0;  // sum of the lanes' own high-water marks
 };
 
 enum class PeekStatus : std::uint8_t {
   kRecord,   // one record was copied out
   kEmpty,    // nothing published beyond the cursor
-  kHostile,  // the lane's positions or a record's frame cannot be true; the ring must be quarantined
+  kHostile,  // the lane's positions or a record's frame cannot be true; the ring must be
+             // quarantined
   kGone,     // the file was truncated under us
+};
+
+enum class OwnerState : std::uint8_t {
+  kAlive,    // somebody holds the ring's lock: its writer, or an engine that retired the ring
+  kDead,     // nobody does
+  kUnknown,  // we may not look
 };
 
 // Where a lane's reader stands. `sequence` is that of the next record.
@@ -67,15 +74,21 @@ class Ring {
   // record's room is still the record's until release().
   [[nodiscard]] PeekStatus peek(std::uint32_t lane, LaneCursor& cursor, std::string& out) noexcept;
 
+  // True once an access found the file truncated. Nothing read from the ring since means anything.
+  [[nodiscard]] bool is_gone() const noexcept;
+
   // Gives all room before `cursor` back to the writer. A cursor behind the released position is
   // ignored, so that a redo may be applied again.
   void release(std::uint32_t lane, LaneCursor cursor) noexcept;
 
   // True once the owner's lock could be taken: the owner is dead, and from now on this object holds
   // the lock, so that nobody else drains or removes the ring. The `retired` word is then set, which
-  // a writer wrongly thought dead sees and answers with a new ring. One system call.
+  // a writer wrongly thought dead sees and answers with a new ring. Three system calls.
   [[nodiscard]] bool try_retire() noexcept;
   [[nodiscard]] bool is_retired() const noexcept;
+
+  // Asks without taking anything: for observers.
+  [[nodiscard]] OwnerState owner() const noexcept;
 
   // Unlinks ring and lock file. Only after try_retire() and once every lane was drained to its end.
   void remove() noexcept;
@@ -100,20 +113,29 @@ struct WriterSettings {
   bool switched_off = false;
 };
 
+enum class Access : std::uint8_t {
+  kEngine,    // drains: one process at a time
+  kObserver,  // looks only: no lock is taken, nothing is written, release() and the like do nothing
+};
+
 class RingDirectory {
  public:
-  // Opens the directory, making it (mode 3733) when it is missing. On failure returns null and
-  // says why in `error`.
-  [[nodiscard]] static std::unique_ptr<RingDirectory> open(const std::string& path, std::string& error);
+  // Opens the directory; the engine makes it (mode 3733) when it is missing. On failure returns
+  // null and says why in `error`.
+  [[nodiscard]] static std::unique_ptr<RingDirectory> open(const std::string& path,
+                                                           std::string& error,
+                                                           Access access = Access::kEngine);
   ~RingDirectory();
   RingDirectory(const RingDirectory&) = delete;
   RingDirectory& operator=(const RingDirectory&) = delete;
 
-  // Publishes the settings page that writers read at open (and the off switch at each write).
+  // Publishes the settings page that writers read when they make a ring, and sets or clears the off
+  // switch in every ring that was or will be discovered.
   [[nodiscard]] bool publish(const WriterSettings& settings, std::string& error);
 
   // Rings found since the last call, opened and checked. Cheap when nothing changed (inotify), with
-  // a full scan now and then. Hostile, foreign or future files go to quarantined().
+  // a full scan now and then. Hostile, foreign or future files go to quarantined(), and so do those
+  // that may not be opened; these are tried again at each full scan.
   [[nodiscard]] std::vector<std::shared_ptr<Ring>> discover();
   [[nodiscard]] const std::vector<QuarantinedRing>& quarantined() const noexcept;
   // Sets a live ring aside: it is not offered again while this directory object lives.

@@ -30,7 +30,7 @@ struct AttemptView {
 struct RecordView {
   RecordKind kind = RecordKind::kGeneration;
   bool aborted = false;
-  bool end_clamped = false;  // the gateway's end lay before its start
+  bool end_clamped = false;    // the gateway's end lay before its start
   std::uint64_t sequence = 0;  // of its lane, from 0: with ring uuid and lane it names the record
 
   std::string_view generation_id;
@@ -72,7 +72,7 @@ struct RecordView {
   // Shed: the bodies were left out; their sizes, and head and tail of the response (there stand
   // model, usage and finish reason) remain. Head and tail are content and never exported as such.
   bool shed = false;
-  std::uint64_t request_bytes = 0;   // as the gateway had them, shed or not
+  std::uint64_t request_bytes = 0;  // as the gateway had them, shed or not
   std::uint64_t response_bytes = 0;
   std::string_view response_head;
   std::string_view response_tail;
@@ -86,10 +86,18 @@ struct RecordView {
   std::string_view name;
 };
 
-enum class RecordError : std::uint8_t { kNone, kTooShort, kBadKind, kFieldOverrun, kBadTimes, kTooManyAttempts };
+enum class RecordError : std::uint8_t {
+  kNone,
+  kTooShort,
+  kBadKind,
+  kFieldOverrun,
+  kBadTimes,
+  kTooManyAttempts
+};
 [[nodiscard]] const char* describe(RecordError error) noexcept;
 
-// `bytes` is one record as copied out of a lane, header included. On an error `view` is unspecified.
+// `bytes` is one record as copied out of a lane, header included. On an error `view` is
+// unspecified.
 [[nodiscard]] RecordError parse_record(std::string_view bytes, RecordView& view);
 
 }  // namespace sidecast::shm

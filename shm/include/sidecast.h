@@ -18,6 +18,9 @@
  * a newer library. A zeroed field means absent. Status codes and enumerators are only ever appended.
  * Strings are UTF-8 without a terminating zero, need not live longer than the call, and may be
  * {NULL, 0}. Times are unix nanoseconds. Money is USD.
+ *
+ * Environment: SIDECAST_RING_DIR, SIDECAST_RING_BYTES, SIDECAST_LANES and SIDECAST_RECORD_BYTES_MAX
+ * stand in for options left zero; SIDECAST_OFF=1 turns the writer off for good.
  */
 #ifndef SIDECAST_H
 #define SIDECAST_H
@@ -40,7 +43,7 @@ typedef struct sidecast_writer sidecast_writer;
 typedef enum sidecast_status {
   SIDECAST_OK = 0,
   SIDECAST_SHED = 1,              /* written without its bodies: the ring was nearly full */
-  SIDECAST_DROPPED_FULL = 2,      /* not written: no lane had room */
+  SIDECAST_DROPPED_FULL = 2,      /* not written: no lane that was free had room */
   SIDECAST_DROPPED_BUSY = 3,      /* not written: every lane was held by another thread */
   SIDECAST_DROPPED_TOO_LARGE = 4, /* not written: larger than a record may be, even without bodies */
   SIDECAST_DISABLED = 5,          /* not written: the writer has no ring; see sidecast_stats.reason */
@@ -107,7 +110,9 @@ enum { /* sidecast_generation.usage_present: which of the usage and cost fields 
 };
 
 enum { /* sidecast_generation.flags and sidecast_span.flags */
-  SIDECAST_WRITE_ALL_OR_NOTHING = 1, /* drop rather than shed: for callers that can wait and retry */
+  /* Written whole or not at all, for callers that can wait and offer the record again. What is not
+   * written is not counted as dropped either: the caller still has it. */
+  SIDECAST_WRITE_ALL_OR_NOTHING = 1,
   SIDECAST_WRITE_ABORTED = 2         /* the client went away before the end */
 };
 
@@ -176,7 +181,7 @@ typedef struct sidecast_generation {
   double cost_input_usd;
   double cost_output_usd;
 
-  const sidecast_attempt *attempts;
+  const sidecast_attempt *attempts; /* attempt_count of them, at most 256 */
 } sidecast_generation;
 
 SIDECAST_API sidecast_status sidecast_write_generation(sidecast_writer *writer,
