@@ -90,6 +90,7 @@ struct Engine::Impl {
   Options options;
   EngineLock lock;
   EnginePaths paths;
+  std::atomic<std::uint64_t> body_bytes{0};  // before all that may still hold a batch
   std::unique_ptr<shm::RingDirectory> directory;
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<stage::Stage> stage;
@@ -100,7 +101,6 @@ struct Engine::Impl {
   std::unique_ptr<Deliverer> deliverer;
   std::vector<std::unique_ptr<Worker>> workers;
   std::unique_ptr<RingKeeper> keeper;
-  std::atomic<std::uint64_t> body_bytes{0};
   std::atomic<std::size_t> next_refreeze{0};
 };
 

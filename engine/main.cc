@@ -11,6 +11,7 @@
 #include "engine/base/log.h"
 #include "engine/config/config.h"
 #include "engine/engine.h"
+#include "engine/intake/crash_mark.h"
 
 namespace {
 
@@ -51,6 +52,7 @@ int run(int argc, char** argv) {
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  sidecast::watch_for_crashes();
 
   auto engine = sidecast::Engine::open(
       std::move(*config), {.drain = drain, .version = SIDECAST_VERSION}, stop_requested);

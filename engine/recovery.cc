@@ -22,24 +22,27 @@ std::vector<ledger::Suspect> find_poison(Ledger& ledger) {
   auto& suspects = ledger.header().suspects;
   for (auto& worker : ledger.header().workers) {
     ledger::InHand& in_hand = worker.in_hand;
-    if (in_hand.set.exchange(0) == 0) continue;
+    const std::uint32_t state = in_hand.state.exchange(ledger::kNothingInHand);
+    if (state == ledger::kNothingInHand) continue;
     auto* known = std::find_if(suspects.begin(), suspects.end(), [&](const auto& suspect) {
-      return suspect.deaths > 0 && same_record(suspect, in_hand);
+      return suspect.weight > 0 && same_record(suspect, in_hand);
     });
     if (known == suspects.end()) {
-      // The one with the fewest deaths makes room.
+      // The least suspect makes room.
       known = std::min_element(suspects.begin(), suspects.end(), [](const auto& a, const auto& b) {
-        return a.deaths < b.deaths;
+        return a.weight < b.weight;
       });
-      *known = {.ring = in_hand.ring, .sequence = in_hand.sequence, .lane = in_hand.lane, .deaths = 0};
+      *known = {.ring = in_hand.ring, .sequence = in_hand.sequence, .lane = in_hand.lane, .weight = 0};
     }
-    ++known->deaths;
-    log_warning("the last engine died with record {} of lane {} in hand (its death number {})",
-                known->sequence, known->lane, known->deaths);
+    const bool crashed = state == ledger::kCrashedInHand;
+    known->weight += crashed ? ledger::kCrashWeight : ledger::kKillWeight;
+    log_warning("the last engine {} with record {} of lane {} in hand{}",
+                crashed ? "crashed" : "was killed", known->sequence, known->lane,
+                known->weight >= ledger::kPoisonWeight ? "; it is set aside as poison" : "");
   }
   std::vector<ledger::Suspect> poison;
   std::copy_if(suspects.begin(), suspects.end(), std::back_inserter(poison),
-               [](const auto& suspect) { return suspect.deaths >= 2; });
+               [](const auto& suspect) { return suspect.weight >= ledger::kPoisonWeight; });
   return poison;
 }
 

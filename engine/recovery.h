@@ -31,7 +31,8 @@ struct Recovery {
   bool redone = false;        // a sealed redo record was applied
 };
 
-// Notes which records were in hand when the last engine died; records that killed two are poison.
+// Notes which records were in hand when the last engine died; records that crashed two (or were
+// there at many kills) are poison.
 [[nodiscard]] std::vector<ledger::Suspect> find_poison(Ledger& ledger);
 
 // Sorts the entries of `segments` by who must take them. Counts them as unsettled in `stage`.

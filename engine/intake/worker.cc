@@ -5,6 +5,7 @@
 #include "engine/base/log.h"
 #include "engine/base/test_point.h"
 #include "engine/base/utf8.h"
+#include "engine/intake/crash_mark.h"
 #include "exporters/write.h"
 
 namespace sidecast {
@@ -63,6 +64,7 @@ void Worker::refreeze(const PlannedGroup& group, std::vector<stage::EntryRef> en
 }
 
 void Worker::run() {
+  mark_crashes_of_this_thread(block_.in_hand);
   std::chrono::milliseconds idle = kSleepMin;
   while (!stop_.load(std::memory_order_relaxed)) {
     const bool had_message = take_messages();
@@ -166,7 +168,7 @@ bool Worker::take_record(const Lane& lane, std::uint64_t sequence) {
   block_.in_hand.ring = lane.ring->ring->info().uuid;
   block_.in_hand.lane = lane.lane;
   block_.in_hand.sequence = sequence;
-  block_.in_hand.set.store(1, std::memory_order_release);
+  block_.in_hand.state.store(ledger::kInHand, std::memory_order_release);
   SIDECAST_TEST_POINT("worker.decode");
   arena_.reset();
   bool taken = true;
@@ -177,7 +179,7 @@ bool Worker::take_record(const Lane& lane, std::uint64_t sequence) {
                                               NormaliseOptions{}, arena_);
     taken = route_and_stage(lane, trace, sequence);
   }
-  block_.in_hand.set.store(0, std::memory_order_release);
+  block_.in_hand.state.store(ledger::kNothingInHand, std::memory_order_release);
   if (taken) counters_.add(block_.read, 1);
   if (record_.capacity() > kBufferKeepBytes) record_ = std::string();
   encoded_.shrink(kBufferKeepBytes);

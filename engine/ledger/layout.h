@@ -35,8 +35,11 @@ inline constexpr std::array<const char*, 4> kDropReasons = {"expired", "budget",
 inline constexpr std::array<const char*, 3> kRejectReasons = {"rejected", "partial", "too_large"};
 
 // A record that was being decoded: if the engine dies meanwhile, the next one finds it here.
+inline constexpr std::uint32_t kNothingInHand = 0;
+inline constexpr std::uint32_t kInHand = 1;
+inline constexpr std::uint32_t kCrashedInHand = 2;  // by a signal of its own making
 struct InHand {
-  std::atomic<std::uint32_t> set;  // 1 while the rest is valid
+  std::atomic<std::uint32_t> state;  // the rest is valid unless kNothingInHand
   std::uint32_t lane;
   std::uint64_t sequence;
   std::array<unsigned char, 16> ring;
@@ -62,12 +65,17 @@ struct RetiredBlock {
   Counter dropped_too_large;
 };
 
-// A record that was in hand when an engine died. Writer: the engine while it starts.
+// A record that was in hand when an engine died. A crash is proof enough to be set aside at the
+// second; a kill from outside (which is how running out of memory looks, too) may be chance, and a
+// storm of them must not cost a record. Writer: the engine while it starts.
+inline constexpr std::uint32_t kCrashWeight = 4;
+inline constexpr std::uint32_t kKillWeight = 1;
+inline constexpr std::uint32_t kPoisonWeight = 8;
 struct Suspect {
   std::array<unsigned char, 16> ring;
   std::uint64_t sequence;
   std::uint32_t lane;
-  std::uint32_t deaths;  // 0 = free
+  std::uint32_t weight;  // 0 = free
 };
 
 enum class EngineState : std::uint32_t { kNever, kRunning, kStopping, kStopped };

@@ -1,0 +1,19 @@
+#include "exporters/write.h"
+
+#include "exporters/dialects/privacy.h"
+
+namespace sidecast {
+
+std::uint32_t write_record(const Trace& trace, const Format& format, const PrivacyRule& privacy,
+                           Arena& arena, ByteBuffer& out) {
+  static const std::vector<std::string> kKeepNothing;
+  const auto write = [&](const Trace& shown) {
+    const SpanSet spans = format.dialect->write(shown, format.dialect_options, arena);
+    format.encoder->write(shown, spans, out);
+    return static_cast<std::uint32_t>(spans.spans.size());
+  };
+  if (!privacy.enabled) return write(trace);
+  return write(redact(trace, privacy.keep == nullptr ? kKeepNothing : *privacy.keep, arena));
+}
+
+}  // namespace sidecast
