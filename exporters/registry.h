@@ -7,7 +7,19 @@
 
 #include "exporters/exporter.h"
 
+// The destinations that are a file of their own in destinations/, one line each. A plain OTLP
+// backend is a row of destinations/otlp_presets.cc instead and needs no line here.
+#define SIDECAST_DESTINATIONS(X) X(s3)
+
 namespace sidecast {
+
+namespace destinations {
+#define X(name) extern const Destination name;
+SIDECAST_DESTINATIONS(X)
+#undef X
+// In otlp_presets.cc.
+[[nodiscard]] std::span<const Destination> otlp_presets() noexcept;
+}  // namespace destinations
 
 // All destination types, sorted by name. Static storage.
 [[nodiscard]] std::span<const Destination* const> destination_types() noexcept;

@@ -1,0 +1,115 @@
+// One exporter for every backend that takes OTLP over HTTP. What differs between them is data: an
+// OtlpPreset, which is one row of the table in otlp_presets.cc.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "exporters/destinations/options.h"
+#include "exporters/exporter.h"
+
+namespace sidecast {
+
+// A name and a template of its value: "{option}" stands for that option's value. What has an option
+// in it that was not given is left out. Headers whose template names a secret option are added at
+// each attempt, by authorise().
+struct OtlpField {
+  std::string_view name;
+  std::string_view value;
+};
+
+struct OtlpPreset {
+  std::string_view name;
+  std::string_view summary;
+  std::string_view endpoint;  // its default; empty = the user must give one
+  std::string_view endpoint_help;
+  std::span<const Option> options;  // beyond the shared ones: credentials, project
+  std::span<const OtlpField> headers;
+  std::span<const OtlpField> resource;  // resource attributes
+  // Defaults of shared options, as text.
+  std::string_view dialect = "generic";
+  std::string_view encoding = "otlp_protobuf";
+  std::string_view compression = "gzip";
+  std::string_view batch_bytes_max = "4MiB";  // uncompressed: reference "destinations-otlp" §2.3
+  std::string_view retry_statuses = "";       // retried against the standard
+  // An empty request proves address and credentials at most backends; where that is not known, the
+  // probe is one marked span.
+  bool is_probed_with_span = false;
+};
+
+// The options that every preset has besides its own, with the preset's defaults.
+inline constexpr std::size_t kSharedOtlpOptions = 12;
+[[nodiscard]] constexpr std::array<Option, kSharedOtlpOptions> shared_otlp_options(
+    const OtlpPreset& preset) {
+  return {{
+      {.name = "endpoint",
+       .fallback = preset.endpoint,
+       .help = preset.endpoint_help,
+       .required = preset.endpoint.empty()},
+      {.name = "traces_path",
+       .fallback = "/v1/traces",
+       .help = "Appended to an endpoint whose path does not end in it; / = nothing."},
+      {.name = "dialect",
+       .fallback = preset.dialect,
+       .help = "Which attributes the backend reads; `sidecast destinations` lists them."},
+      {.name = "encoding", .fallback = preset.encoding, .help = "otlp_protobuf or otlp_json."},
+      {.name = "compression", .fallback = preset.compression, .help = "none, gzip or zstd."},
+      {.name = "service_name", .fallback = "sidecast", .help = "Resource attribute service.name."},
+      {.name = "resource_attributes",
+       .fallback = "",
+       .help = "Further resource attributes: key=value,key2=value2."},
+      {.name = "retry_statuses",
+       .fallback = preset.retry_statuses,
+       .help = "HTTP statuses retried though OTLP calls them final, e.g. 408,500."},
+      {.name = "always_hash_trace_id",
+       .fallback = "false",
+       .help = "Hash a caller's trace id even where it is 32 hex digits or a UUID."},
+      {.name = "shared_roots",
+       .fallback = "false",
+       .help = "Requests of one trace share its root and group spans."},
+      {.name = "batch_records_max", .fallback = "512", .help = "Records in one request."},
+      {.name = "batch_bytes_max",
+       .fallback = preset.batch_bytes_max,
+       .help = "Uncompressed size of one request, e.g. 4MiB."},
+  }};
+}
+
+class OtlpExporter final : public Exporter {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<const Exporter>> make(const OtlpPreset& preset,
+                                                                    const OptionValues& options);
+
+  [[nodiscard]] const Format& format() const noexcept override { return format_; }
+  [[nodiscard]] Result<std::vector<Request>> encode(
+      std::shared_ptr<const Batch> batch) const override;
+  [[nodiscard]] Status authorise(Request& request, const Secrets& secrets,
+                                 Timestamp now) const override;
+  [[nodiscard]] Verdict judge(const Request& request, const Response& response,
+                              Timestamp now) const override;
+  [[nodiscard]] Request probe(Timestamp now) const override;
+
+ private:
+  explicit OtlpExporter(const OtlpPreset& preset) : preset_(preset) {}
+
+  [[nodiscard]] Status read_format(const OptionValues& options);
+  [[nodiscard]] Status read_resource(const OptionValues& options);
+  [[nodiscard]] Status read_url(const OptionValues& options);
+  [[nodiscard]] Status read_headers(const OptionValues& options);
+
+  const OtlpPreset& preset_;  // static storage
+  Format format_;
+  std::string url_;
+  std::vector<Header> headers_;            // of every request, not secret
+  std::vector<OtlpField> secret_headers_;  // templates for authorise()
+  std::vector<int> retried_statuses_;
+};
+
+// A 2xx of OTLP may still carry rejected spans. Reads the partial success by the answer's content
+// type, or the request's when it has none; what cannot be read counts as plain success.
+[[nodiscard]] Verdict judge_otlp(const Request& request, const Response& response, Timestamp now,
+                                 std::span<const int> retried_statuses);
+
+}  // namespace sidecast
