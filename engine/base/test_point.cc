@@ -5,33 +5,42 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 
 namespace sidecast {
 namespace {
 
 struct Target {
-  std::string name;
+  std::string name;  // empty: nowhere
   long visit = 1;
 };
 
-Target read_target() {
-  const char* const wanted = std::getenv("SIDECAST_KILL_AT");  // NOLINT(concurrency-mt-unsafe)
-  if (wanted == nullptr) return {};
-  const char* const colon = std::strchr(wanted, ':');
-  if (colon == nullptr) return {wanted, 1};
-  return {std::string(wanted, colon), std::strtol(colon + 1, nullptr, 10)};
+Target parse(const char* specification) {
+  if (specification == nullptr) return {};
+  const std::string text(specification);
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return {text, 1};
+  return {text.substr(0, colon), std::strtol(text.c_str() + colon + 1, nullptr, 10)};
 }
+
+Target& target() {
+  static Target from_environment = parse(std::getenv("SIDECAST_KILL_AT"));  // NOLINT(concurrency-mt-unsafe): nothing sets it
+  return from_environment;
+}
+
+std::atomic<long> visits{0};
 
 }  // namespace
 
+void kill_at_for_test(const char* specification) {
+  target() = parse(specification);
+  visits = 0;
+}
+
 void visit_test_point(const char* name) noexcept {
-  static const Target target = read_target();
-  static std::atomic<long> visits{0};
-  if (target.name.empty() || target.name != name) return;
+  if (target().name != name) return;
   // relaxed: only the count matters, nothing is published through it.
-  if (visits.fetch_add(1, std::memory_order_relaxed) + 1 == target.visit) std::raise(SIGKILL);
+  if (visits.fetch_add(1, std::memory_order_relaxed) + 1 == target().visit) std::raise(SIGKILL);
 }
 
 }  // namespace sidecast

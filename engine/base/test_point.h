@@ -6,7 +6,9 @@
 #ifdef SIDECAST_TEST_POINTS
 namespace sidecast {
 void visit_test_point(const char* name) noexcept;
-}
+// What the variable would say, for a test that forks; before other threads start.
+void kill_at_for_test(const char* specification);
+}  // namespace sidecast
 #define SIDECAST_TEST_POINT(name) ::sidecast::visit_test_point(name)
 #else
 #define SIDECAST_TEST_POINT(name) static_cast<void>(0)

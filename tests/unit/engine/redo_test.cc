@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/test_point.h"
 #include "engine/ledger/ledger.h"
 #include "engine/stage/redo.h"
 #include "engine/stage/segment.h"
@@ -94,7 +95,7 @@ TEST_P(RedoCrash, CountersAndStageAgreeAfterDeathAtEveryPoint) {
     const pid_t child = fork();
     if (child == 0) {
       const std::string point = std::string(GetParam()) + ":" + std::to_string(visit);
-      setenv("SIDECAST_KILL_AT", point.c_str(), 1);
+      kill_at_for_test(point.c_str());
       World world(directory);
       for (int i = 0; i < 3; ++i) {
         stage_one(world);
