@@ -1,24 +1,27 @@
 #include "exporters/dialects/attribute_writer.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <charconv>
 #include <cstring>
 
 namespace sidecast {
 namespace {
 
-// Length, first and last eight bytes: names differ in one of them nearly always, and where they do
-// not, the comparison decides.
-std::size_t filter_bit(Text key, std::size_t bits) noexcept {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-  const std::size_t size = std::min<std::size_t>(key.size(), 8);
-  std::memcpy(&first, key.data(), size);
-  std::memcpy(&last, key.data() + key.size() - size, size);
-  const std::uint64_t mixed =
-      (first ^ (last * 0x9E3779B97F4A7C15U) ^ key.size()) * 0xD6E8FEB86659FD93U;
-  return static_cast<std::size_t>(mixed >> 40U) & (bits - 1);
+// Eight bytes a step: names are short and this runs for each attribute of a record with metadata.
+std::uint64_t hash_of(Text key) noexcept {
+  std::uint64_t hash = key.size();
+  for (std::size_t i = 0; i < key.size(); i += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, key.data() + i, std::min<std::size_t>(8, key.size() - i));
+    hash = (hash ^ word) * 0x9E3779B97F4A7C15U;
+    hash ^= hash >> 32U;
+  }
+  return hash;
 }
+
+constexpr std::size_t kTableSizeMin = 256;
 
 }  // namespace
 
@@ -47,14 +50,29 @@ bool AttributeWriter::has(Text key) const noexcept {
                      [key](const Attribute& attribute) { return attribute.key == key; });
 }
 
-bool AttributeWriter::is_new(Text key) {
-  const auto word = [this](std::size_t bit) -> std::uint64_t& { return filter_[bit / 64]; };
-  for (; filtered_ < attributes_.size(); ++filtered_) {
-    const std::size_t bit = filter_bit(attributes_[filtered_].key, kFilterBits);
-    word(bit) |= std::uint64_t{1} << (bit % 64);
+// Where the key stands in the table, or the free place where it belongs.
+std::uint32_t& AttributeWriter::place_of(Text key) noexcept {
+  std::size_t at = static_cast<std::size_t>(hash_of(key)) & (table_.size() - 1);
+  while (table_[at] != 0 && attributes_[table_[at] - 1].key != key) {
+    at = (at + 1) & (table_.size() - 1);
   }
-  const std::size_t bit = filter_bit(key, kFilterBits);
-  return (word(bit) >> (bit % 64) & 1U) == 0 || !has(key);
+  return table_[at];
+}
+
+void AttributeWriter::index_attributes() {
+  if (table_.size() < 2 * (attributes_.size() + 1)) {
+    const std::size_t size = std::max(kTableSizeMin, std::bit_ceil(4 * attributes_.size()));
+    table_.assign(size, 0);
+    in_table_ = 0;
+  }
+  for (; in_table_ < attributes_.size(); ++in_table_) {
+    place_of(attributes_[in_table_].key) = static_cast<std::uint32_t>(in_table_ + 1);
+  }
+}
+
+bool AttributeWriter::is_new(Text key) {
+  index_attributes();
+  return place_of(key) == 0;
 }
 
 void AttributeWriter::add_outside(Text prefix, const Metadatum& metadatum) {

@@ -6,8 +6,8 @@
 // undefined behaviour in OTLP. See AttributeWriter.KeepsTheFirstOfTwoEqualNames.
 #pragma once
 
-#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <span>
@@ -27,7 +27,7 @@ namespace sidecast {
 class AttributeWriter {
  public:
   AttributeWriter(ArenaVector<Attribute>& attributes, Arena& arena) noexcept
-      : attributes_(attributes), arena_(arena) {}
+      : attributes_(attributes), arena_(arena), table_(arena.resource()) {}
 
   void text(Text key, Text value) {
     if (!value.empty()) attributes_.push_back({key, value});
@@ -54,14 +54,16 @@ class AttributeWriter {
 
  private:
   [[nodiscard]] bool is_new(Text key);
+  [[nodiscard]] std::uint32_t& place_of(Text key) noexcept;
+  void index_attributes();
 
   ArenaVector<Attribute>& attributes_;
   Arena& arena_;
-  // Which names may be there already: one bit for each name's hash. A clear bit says "new" without
-  // a comparison, which is what nearly every name from outside is.
-  static constexpr std::size_t kFilterBits = 4096;
-  std::array<std::uint64_t, kFilterBits / 64> filter_{};
-  std::size_t filtered_ = 0;  // attributes already in the filter
+  // Which names are there already: an open-addressing table of positions in attributes_, one more
+  // than the position, 0 = free. Made when the first name from outside comes, never more than half
+  // full; linear comparison would make thousands of metadata keys quadratic.
+  ArenaVector<std::uint32_t> table_;
+  std::size_t in_table_ = 0;  // attributes already in there
 };
 
 // JSON text under construction; finish() moves it to the arena, once.
