@@ -15,14 +15,14 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-constexpr Range<std::uint64_t> kMemoryLimits{16ULL << 20U, 1ULL << 40U};
-constexpr Range<std::uint32_t> kWorkers{0, 256};
-constexpr Range<milliseconds> kBatchAges{milliseconds(10), hours(1)};
-constexpr Range<milliseconds> kShutdownDeadlines{milliseconds(0), hours(1)};
-constexpr Range<milliseconds> kGiveUpAfter{std::chrono::seconds(1), hours(24 * 7)};
-constexpr Range<std::uint64_t> kRingSizes{1ULL << 20U, 4ULL << 30U};
-constexpr Range<std::uint32_t> kLanes{1, 16};
-constexpr Range<std::uint64_t> kRecordSizes{4ULL << 10U, 1ULL << 30U};
+constexpr Between<std::uint64_t> kMemoryLimits{16ULL << 20U, 1ULL << 40U};
+constexpr Between<std::uint32_t> kWorkers{0, 256};
+constexpr Between<milliseconds> kBatchAges{milliseconds(10), hours(1)};
+constexpr Between<milliseconds> kShutdownDeadlines{milliseconds(0), hours(1)};
+constexpr Between<milliseconds> kGiveUpAfter{std::chrono::seconds(1), hours(24 * 7)};
+constexpr Between<std::uint64_t> kRingSizes{1ULL << 20U, 4ULL << 30U};
+constexpr Between<std::uint32_t> kLanes{1, 16};
+constexpr Between<std::uint64_t> kRecordSizes{4ULL << 10U, 1ULL << 30U};
 
 void read_ring_dir(MapReader& reader, Config& config) {
   auto ring_dir = reader.read_text("ring_dir");
@@ -111,7 +111,7 @@ ConfigReport check_config(std::string_view text, const std::string& file,
   } else if (auto root = parse_yaml(text)) {
     read_document(**root, {problems, expander}, types, config);
   } else {
-    problems.error(root.error().position, std::move(root.error().message));
+    problems.error(root.error().position, root.error().message);
   }
   report.errors = problems.take_errors();
   report.warnings = problems.take_warnings();

@@ -15,10 +15,10 @@ namespace {
 constexpr std::size_t kNameBytesMax = 128;
 
 // Below the minimum a rate keeps next to nothing and is more likely a percentage gone wrong.
-constexpr Range<double> kSamplingRates{0.0001, 1.0};
-constexpr Range<std::chrono::milliseconds> kTimeouts{std::chrono::milliseconds(100),
-                                                     std::chrono::minutes(10)};
-constexpr Range<std::uint32_t> kConnections{1, 256};
+constexpr Between<double> kSamplingRates{0.0001, 1.0};
+constexpr Between<std::chrono::milliseconds> kTimeouts{std::chrono::milliseconds(100),
+                                                       std::chrono::minutes(10)};
+constexpr Between<std::uint32_t> kConnections{1, 256};
 
 bool is_header_name(std::string_view name) {
   static constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 §5.6.2
@@ -82,6 +82,7 @@ class DestinationReader {
       return;
     }
     config_.name = name->text;
+    name_ = name->as_written;
     if (name->text.empty() || name->text.size() > kNameBytesMax ||
         has_control_characters(name->text)) {
       problems_.error(name->position,
@@ -220,28 +221,22 @@ class DestinationReader {
     auto exporter = config_.type->make(config_.options);
     if (!exporter) {
       const std::string& message = exporter.error().message();
-      problems_.error(position_of_option_in(message), fmt::format("{}: {}", described(), message));
+      problems_.error(position_of_subject(message), fmt::format("{}: {}", described(), message));
       return false;
     }
     config_.exporter = std::move(*exporter);
     return true;
   }
 
-  // Where the option stands that an exporter's message is about: its message names it.
-  Position position_of_option_in(std::string_view message) const {
-    const Option* found = nullptr;
-    for (const Option& option : config_.type->options) {
-      const bool is_named = message.find(option.name) != std::string_view::npos;
-      // The longest name: "endpoint" is part of "endpoint_path".
-      const bool is_longer = found == nullptr || option.name.size() > found->name.size();
-      if (is_named && is_longer && reader_.has(option.name)) found = &option;
-    }
-    return found == nullptr ? reader_.position() : reader_.position_of(found->name);
+  // Where the setting stands that an exporter's message is about: the message begins with its name.
+  Position position_of_subject(std::string_view message) const {
+    const std::string_view subject = message.substr(0, message.find_first_of(" :"));
+    return reader_.position_of(subject);
   }
 
+  // By the name as it is written: in messages, nothing stands that came from outside.
   std::string described() const {
-    return config_.name.empty() ? "this destination"
-                                : fmt::format("destination '{}'", config_.name);
+    return name_.empty() ? "this destination" : fmt::format("destination '{}'", name_);
   }
 
   MapReader reader_;
@@ -249,6 +244,7 @@ class DestinationReader {
   std::span<const Destination* const> types_;
   DestinationNames& names_;
   DestinationConfig config_;
+  std::string_view name_;  // as it is written
   std::vector<std::string> secret_headers_;
 };
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 namespace sidecast {
@@ -28,12 +28,9 @@ struct ConfigProblem {
 
 class Problems {
  public:
-  void error(Position position, std::string message) {
-    if (errors_.size() < kProblemsMax) errors_.push_back({position, std::move(message)});
-  }
-  void warning(Position position, std::string message) {
-    if (warnings_.size() < kProblemsMax) warnings_.push_back({position, std::move(message)});
-  }
+  // Messages are made one printable line.
+  void error(Position position, std::string_view message);
+  void warning(Position position, std::string_view message);
 
   [[nodiscard]] std::size_t error_count() const noexcept { return errors_.size(); }
   // Looking further would report nothing more.

@@ -46,7 +46,7 @@ std::optional<bool> parse_flag(std::string_view text) {
 
 // A parser that also checks the range.
 template <typename T, typename Parse>
-auto within(Range<T> range, const Parse& parse) {
+auto within(Between<T> range, const Parse& parse) {
   return [range, parse](std::string_view text) -> std::optional<T> {
     const std::optional<T> value = parse(text);
     // Written so that NaN is outside.
@@ -175,20 +175,21 @@ void MapReader::read_flag(std::string_view key, bool& value) {
   if (const auto read = read_converted(key, "true or false", parse_flag)) value = *read;
 }
 
-void MapReader::read_count(std::string_view key, std::uint32_t& value, Range<std::uint32_t> range) {
+void MapReader::read_count(std::string_view key, std::uint32_t& value,
+                           Between<std::uint32_t> range) {
   const std::string expected = fmt::format("a whole number from {} to {}", range.min, range.max);
   const auto read = read_converted(key, expected, within(range, parse_number<std::uint32_t>));
   if (read) value = *read;
 }
 
-void MapReader::read_number(std::string_view key, double& value, Range<double> range) {
+void MapReader::read_number(std::string_view key, double& value, Between<double> range) {
   const std::string expected = fmt::format("a number from {} to {}", range.min, range.max);
   const auto read = read_converted(key, expected, within(range, parse_number<double>));
   if (read) value = *read;
 }
 
 void MapReader::read_size(std::string_view key, std::uint64_t& value_bytes,
-                          Range<std::uint64_t> range) {
+                          Between<std::uint64_t> range) {
   const std::string expected =
       fmt::format("a size from {} to {}, like 64MiB", size_text(range.min), size_text(range.max));
   const auto read = read_converted(key, expected, within(range, parse_size_bytes));
@@ -196,7 +197,7 @@ void MapReader::read_size(std::string_view key, std::uint64_t& value_bytes,
 }
 
 void MapReader::read_duration(std::string_view key, std::chrono::milliseconds& value,
-                              Range<std::chrono::milliseconds> range) {
+                              Between<std::chrono::milliseconds> range) {
   const std::string expected = fmt::format("a duration from {} to {}, like 500ms",
                                            duration_text(range.min), duration_text(range.max));
   const auto read = read_converted(key, expected, within(range, parse_duration));
@@ -257,8 +258,8 @@ void MapReader::refuse(std::string_view key, std::string_view message) {
   error_at(key, fmt::format("'{}' is not supported yet; {}", key, message));
 }
 
-void MapReader::error_at(std::string_view key, std::string message) {
-  context_.problems.error(position_of(key), std::move(message));
+void MapReader::error_at(std::string_view key, std::string_view message) {
+  context_.problems.error(position_of(key), message);
 }
 
 void MapReader::finish() {

@@ -27,7 +27,7 @@ struct ReadContext {
 
 // Inclusive.
 template <typename T>
-struct Range {
+struct Between {
   T min;
   T max;
 };
@@ -54,11 +54,11 @@ class MapReader {
   // Any scalar, references expanded. Nothing when absent or wrong.
   std::optional<ReadText> read_text(std::string_view key);
   void read_flag(std::string_view key, bool& value);
-  void read_count(std::string_view key, std::uint32_t& value, Range<std::uint32_t> range);
-  void read_number(std::string_view key, double& value, Range<double> range);
-  void read_size(std::string_view key, std::uint64_t& value_bytes, Range<std::uint64_t> range);
+  void read_count(std::string_view key, std::uint32_t& value, Between<std::uint32_t> range);
+  void read_number(std::string_view key, double& value, Between<double> range);
+  void read_size(std::string_view key, std::uint64_t& value_bytes, Between<std::uint64_t> range);
   void read_duration(std::string_view key, std::chrono::milliseconds& value,
-                     Range<std::chrono::milliseconds> range);
+                     Between<std::chrono::milliseconds> range);
   // A list of texts, none of them empty. Sorted, each once: in no list of ours does order count.
   void read_set(std::string_view key, std::vector<std::string>& values);
   // The values of a map of texts, as they stand.
@@ -76,7 +76,7 @@ class MapReader {
   // For what a future version will know: an error with what to do until then.
   void refuse(std::string_view key, std::string_view message);
 
-  void error_at(std::string_view key, std::string message);
+  void error_at(std::string_view key, std::string_view message);
 
   void finish();
 

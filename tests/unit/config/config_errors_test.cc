@@ -212,12 +212,22 @@ TEST(ConfigErrors, ComeAllAtOnceAndInTheOrderOfTheFile) {
 }
 
 TEST(ConfigErrors, NeverShowAValueThatCameFromOutside) {
-  for (const char* key : {"sampling_rate", "timeout", "privacy_mode", "connections", "type"}) {
-    const std::string text = std::string("destinations:\n- {name: a, ") + key + ": '${env:KEY}'}\n";
+  for (const char* key : {"sampling_rate", "timeout", "privacy_mode", "type", "name"}) {
+    const std::string text =
+        std::string("destinations:\n- {api_key: a, ") + key + ": '${env:KEY}'}\n";
     for (const std::string& line : errors_of(text)) {
       EXPECT_EQ(line.find("s3cret-value"), std::string::npos) << line;
     }
   }
+}
+
+TEST(ConfigErrors, AreOnePrintableLineWhateverTheFileHolds) {
+  EXPECT_EQ(errors_of("\"a\\nb\\e[31m\": 1\n")[0].find("gw.yaml:1:1: unknown key 'a b [31m'; "),
+            0U);
+  const std::string reference = "workers: ${vault:" + std::string(100'000, 'x') + "}\n";
+  const Lines errors = errors_of(reference);
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_LT(errors[0].size(), 1000U);
 }
 
 TEST(ConfigErrors, HostileTextIsRefusedWithinBounds) {

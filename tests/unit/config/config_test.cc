@@ -99,6 +99,8 @@ destinations:
     privacy_keep: [tier]
     timeout: 2s
     connections: 9
+    http2_prior_knowledge: true
+    ca_file: /etc/ca.pem
     endpoint: https://a.example
     api_key: ${env:KEY}
     headers: {X-Scope: blue}
@@ -117,6 +119,8 @@ destinations:
   EXPECT_EQ(destination.privacy_keep, std::vector<std::string>{"tier"});
   EXPECT_EQ(destination.timeout, std::chrono::seconds(2));
   EXPECT_EQ(destination.connections_max, 9U);
+  EXPECT_TRUE(destination.http2_prior_knowledge);
+  EXPECT_EQ(destination.ca_file, "/etc/ca.pem");
   EXPECT_EQ(destination.options.get("endpoint"), "https://a.example");
   EXPECT_EQ(destination.options.get("project"), "default");
   EXPECT_EQ(destination.options.headers.at("X-Scope"), "blue");
