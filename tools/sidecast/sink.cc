@@ -175,7 +175,7 @@ void add_sink(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--out", options->out_file,
                       "Append JSON Lines to this file; without it spans are only counted");
-  command->add_option("--misbehave", options->misbehave, kMisbehaveHelp);
+  command->add_option("--misbehave", options->misbehave, kMisbehaveHelp)->allow_extra_args(false);
   command->add_option("--seed", options->seed, "Seed of the dice of 'p='")->capture_default_str();
   command
       ->add_option("--body-limit", options->body_bytes_max,

@@ -1,8 +1,8 @@
 // The program as users run it: exit codes, help, and what comes out of a whole run.
 #include <array>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +11,10 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "shm/reader.h"
+#include "shm/record.h"
+#include "tests/unit/tools/scratch.h"
 
 namespace sidecast {
 namespace {
@@ -81,7 +85,7 @@ Ended run(std::vector<std::string> arguments) {
 }
 
 TEST(Command, HelpAndVersionAreSuccess) {
-  for (const char* command : {"sink", "traces"}) {
+  for (const char* command : {"replay", "sink", "stats", "traces"}) {
     const Ended help = run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_NE(help.out.find("Usage:"), std::string::npos) << help.out;
@@ -102,6 +106,12 @@ TEST(Command, WrongUsageIsExitCodeTwo) {
   EXPECT_EQ(run({"sink", "--listen", "nowhere"}).exit_code, 2);
   EXPECT_EQ(run({"sink", "--listen", "127.0.0.1:99999"}).exit_code, 2);
   EXPECT_EQ(run({"traces", "/no/such/file"}).exit_code, 2);
+  EXPECT_EQ(run({"replay"}).exit_code, 2);
+  EXPECT_EQ(run({"replay", "/no/such/file"}).exit_code, 2);
+  EXPECT_EQ(run({"replay", SIDECAST_PROGRAM, "--speed", "2"}).exit_code, 2) << "needs --arrivals";
+  EXPECT_EQ(run({"replay", SIDECAST_PROGRAM, "--threads", "0"}).exit_code, 2);
+  EXPECT_EQ(run({"stats", "--config", "/no/such/file"}).exit_code, 2);
+  EXPECT_EQ(run({"stats", "--watch", "often"}).exit_code, 2);
   const Ended ended = run({"sink", "--misbehave", "status=9"});
   EXPECT_EQ(ended.exit_code, 2);
   EXPECT_EQ(ended.out,
@@ -125,12 +135,66 @@ TEST(Command, SinkSaysWhereItListensAndEndsWithASummary) {
   EXPECT_EQ(nlohmann::json::parse(ended.out)["spans"], 0);
 }
 
+TEST(Command, WhereNoEngineEverRanStatsSaysSo) {
+  const Scratch scratch;
+  const Ended ended = run({"stats", "--ring-dir", scratch.file("rings")});
+  EXPECT_EQ(ended.exit_code, 1);
+  EXPECT_NE(ended.out.find(scratch.file("rings")), std::string::npos) << ended.out;
+}
+
+TEST(Command, ReplayWithoutARingDirectoryFails) {
+  const Scratch scratch;
+  const Ended ended = run({"replay", "--ring-dir", scratch.file("rings"), "--account", "acme",
+                           scratch.put("e.jsonl", R"({"id":"a","request":{}})")});
+  EXPECT_EQ(ended.exit_code, 1);
+  EXPECT_EQ(ended.out.find("sidecast: replay: open a ring in " + scratch.file("rings")), 0U)
+      << ended.out;
+}
+
+TEST(Command, ReplayOfManyProcessesWritesEachIdOnce) {
+  const Scratch scratch;
+  std::string error;
+  const auto directory = shm::RingDirectory::open(scratch.file("rings"), error);
+  ASSERT_NE(directory, nullptr) << error;
+  const std::string exchanges =
+      scratch.put_gzip("e.jsonl.gz", R"({"id":"a","request":{"q":1}})"
+                                     "\n"
+                                     R"({"id":"b","response_sse":"data: x\n\n"})"
+                                     "\n");
+  const Ended ended = run({"replay", "--ring-dir", scratch.file("rings"), "--processes", "2",
+                           "--threads", "2", "--repeat", "25", "--ring-bytes", "1MiB", "--ids",
+                           scratch.file("ids"), "--json", exchanges});
+  ASSERT_EQ(ended.exit_code, 0) << ended.out;
+  const auto summary = nlohmann::json::parse(ended.out);
+  EXPECT_EQ(summary["written"], 50);
+  EXPECT_EQ(summary["shed"], 0);
+  EXPECT_EQ(summary["dropped"],
+            nlohmann::json::parse(R"({"full":0,"busy":0,"too_large":0,"disabled":0})"));
+
+  std::multiset<std::string> logged;
+  std::ifstream stream(scratch.file("ids"));
+  for (std::string line; std::getline(stream, line);) logged.insert(line);
+  std::multiset<std::string> read;
+  const auto rings = directory->discover();
+  EXPECT_EQ(rings.size(), 2U);
+  std::string bytes;
+  shm::RecordView view;
+  for (const auto& ring : rings) {
+    for (std::uint32_t lane = 0; lane < ring->info().lanes; ++lane) {
+      shm::LaneCursor cursor = ring->released(lane);
+      while (ring->peek(lane, cursor, bytes) == shm::PeekStatus::kRecord) {
+        ASSERT_EQ(shm::parse_record(bytes, view), shm::RecordError::kNone);
+        read.emplace(view.generation_id);
+      }
+    }
+  }
+  EXPECT_EQ(read, logged);
+  EXPECT_EQ(std::set<std::string>(read.begin(), read.end()).size(), 50U);
+}
+
 class TracesTest : public testing::Test {
  protected:
   TracesTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "sidecast-traces-XXXXXX").string();
-    directory_ = mkdtemp(name.data());
-    path_ = directory_ / "spans.jsonl";
     std::ofstream(path_)
         << R"({"traceId":"t1","spanId":"root","parentSpanId":"","name":"agent","startTimeUnixNano":1000000000,"endTimeUnixNano":3000000000,"status":{},"attributes":{}})"
            "\n"
@@ -140,10 +204,9 @@ class TracesTest : public testing::Test {
            "\n"
            R"({"traceId":"torn)";
   }
-  ~TracesTest() override { std::filesystem::remove_all(directory_); }
 
-  std::filesystem::path directory_;
-  std::filesystem::path path_;
+  const Scratch scratch_;
+  const std::string path_ = scratch_.file("spans.jsonl");
 };
 
 TEST_F(TracesTest, ShowsATreeWithNumbersAndNoContent) {

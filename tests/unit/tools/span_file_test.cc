@@ -1,6 +1,5 @@
 #include "tools/receiver/span_file.h"
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -9,18 +8,13 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "tests/unit/tools/scratch.h"
+
 namespace sidecast::receiver {
 namespace {
 
 class SpanFileTest : public testing::Test {
  protected:
-  SpanFileTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "sidecast-spans-XXXXXX").string();
-    directory_ = mkdtemp(name.data());
-    path_ = directory_ / "spans.jsonl";
-  }
-  ~SpanFileTest() override { std::filesystem::remove_all(directory_); }
-
   void put(std::string_view text) const { std::ofstream(path_, std::ios::binary) << text; }
   [[nodiscard]] std::string text() const {
     std::stringstream all;
@@ -28,8 +22,8 @@ class SpanFileTest : public testing::Test {
     return all.str();
   }
 
-  std::filesystem::path directory_;
-  std::filesystem::path path_;
+  const Scratch scratch_;
+  const std::string path_ = scratch_.file("spans.jsonl");
 };
 
 TEST_F(SpanFileTest, AppendsToWhatIsThere) {
@@ -77,7 +71,7 @@ TEST_F(SpanFileTest, LinesOfManyThreadsStayWhole) {
 }
 
 TEST_F(SpanFileTest, FailuresAreTold) {
-  EXPECT_FALSE(SpanFile::open(directory_ / "missing" / "file"));
+  EXPECT_FALSE(SpanFile::open(scratch_.file("missing/file")));
   auto full = SpanFile::open("/dev/full");
   ASSERT_TRUE(full) << full.error().message();
   EXPECT_FALSE((*full)->append("x\n"));

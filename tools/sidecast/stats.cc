@@ -1,0 +1,110 @@
+// sidecast stats: the engine's numbers, read from shared memory, so that they answer when the
+// engine hangs or is dead.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "engine/config/config.h"
+#include "engine/ledger/snapshot.h"
+#include "tools/sidecast/commands.h"
+#include "tools/sidecast/stats_text.h"
+#include "tools/sidecast/terminal.h"
+
+namespace sidecast {
+namespace {
+
+struct StatsOptions {
+  std::string config_file;
+  std::string ring_dir;
+  double watch_s = 0;  // 0 = once
+  bool check = false;
+  bool json = false;
+};
+
+Result<std::string> find_ring_dir(const StatsOptions& options) {
+  if (!options.ring_dir.empty()) return options.ring_dir;
+  if (!options.config_file.empty()) {
+    auto config = load_config(options.config_file);
+    if (!config) return fail(std::move(config.error()));
+    return config->ring_dir;
+  }
+  const char* const from_environment =
+      std::getenv("SIDECAST_RING_DIR");  // NOLINT(concurrency-mt-unsafe): one thread
+  if (from_environment != nullptr && *from_environment != '\0')
+    return std::string(from_environment);
+  return Config{}.ring_dir;
+}
+
+// Prints one snapshot; the exit code says whether it could be read and, with --check, is sound.
+int show(const std::string& ring_dir, const StatsOptions& options, const Style& style) {
+  const Result<StatsSnapshot> stats = read_stats(ring_dir);
+  if (!stats) {
+    print_error("stats: " + stats.error().message());
+    return kExitFailed;
+  }
+  fmt::print("{}", options.json ? stats_json(*stats) + "\n" : stats_tables(*stats, style));
+  std::fflush(stdout);
+  if (!options.check) return kExitDone;
+  const std::vector<std::string> broken = check_identities(*stats);
+  for (const std::string& identity : broken) print_error("stats: broken identity: " + identity);
+  if (stats->engine.ledger_mismatches > 0) {
+    print_error(fmt::format("stats: the engine itself found broken identities {} times",
+                            human_count(stats->engine.ledger_mismatches)));
+  }
+  return broken.empty() && stats->engine.ledger_mismatches == 0 ? kExitDone : kExitFailed;
+}
+
+int run_stats(const StatsOptions& options) {
+  const Result<std::string> ring_dir = find_ring_dir(options);
+  if (!ring_dir) {
+    print_error("stats: " + ring_dir.error().message());
+    return kExitUsage;
+  }
+  const Style style(stdout);
+  if (options.watch_s == 0) return show(*ring_dir, options, style);
+  const bool clear_screen = !options.json && isatty(STDOUT_FILENO) == 1;
+  for (;;) {  // until the user or a closed pipe ends it
+    if (clear_screen) fmt::print("\x1b[H\x1b[2J");
+    const int exit_code = show(*ring_dir, options, style);
+    if (options.check && exit_code != kExitDone) return exit_code;
+    if (std::ferror(stdout) != 0) return kExitDone;
+    std::this_thread::sleep_for(std::chrono::duration<double>(options.watch_s));
+  }
+}
+
+}  // namespace
+
+void add_stats(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<StatsOptions>();
+  CLI::App* const command = app.add_subcommand(
+      "stats",
+      "Show the engine, its records, rings and destinations: every record has exactly one fate "
+      "per\n"
+      "destination, and the sums are exact. Answers also when the engine hangs or is dead.");
+  CLI::Option* const config = command
+                                  ->add_option("--config", options->config_file,
+                                               "The engine's config; names the ring directory")
+                                  ->check(CLI::ExistingFile);
+  command
+      ->add_option("--ring-dir", options->ring_dir,
+                   "Ring directory; else $SIDECAST_RING_DIR, else /dev/shm/sidecast")
+      ->excludes(config);
+  command
+      ->add_option("--watch", options->watch_s, "Again every so many seconds, 2 if none are given")
+      ->expected(0, 1)
+      ->default_str("2")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--check", options->check,
+                    "Exit 1 when an identity is broken; meant for quiet moments");
+  command->add_flag("--json", options->json, "One JSON object a line");
+  command->callback([options, &exit_code] { exit_code = run_stats(*options); });
+}
+
+}  // namespace sidecast
