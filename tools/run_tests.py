@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""The stages of tools/test: builds each preset, runs its tests and the checks, sums up.
+
+Each stage prints one line when it begins and one when it ends; what its commands print goes to
+build/test-logs/ and is shown when something fails. The last line is the sum over all presets and
+checks. Exit 1 when anything failed.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build" / "test-logs"
+JOBS = os.environ.get("SIDECAST_JOBS") or str(os.cpu_count() or 2)
+REQUIRE_ALL = os.environ.get("SIDECAST_REQUIRE_ALL") == "1"
+SKIPPED = 77  # the exit code by which a check or a test says that it could not run
+TIDY_MINUTES = "6"
+FAILED_TESTS_SHOWN_MAX = 10
+OUTPUT_LINES_SHOWN_MAX = 40
+
+# preset: (compiler it cannot do without, what is built, which tests run).
+# Tests labelled dev_only are end-to-end runs of minutes that a sanitizer makes too slow.
+PRESETS = {
+    "dev": ("g++", [], []),
+    "asan": ("g++", [], ["--label-exclude", "dev_only"]),
+    "tsan": ("g++", [], ["--label-exclude", "dev_only"]),
+    "fuzz": ("clang++-14", ["--target", "tests/fuzz/all"], ["--tests-regex", "_fuzz$"]),
+}
+
+
+class Tally:
+    """What became of every test and check."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = []
+        self.skipped = []  # (name, why)
+
+    def skip(self, name, why, for_want_of_data=False):
+        if REQUIRE_ALL and not for_want_of_data:
+            self.failed.append(f"{name}: skipped, and SIDECAST_REQUIRE_ALL=1 forbids it: {why}")
+        else:
+            self.skipped.append((name, why))
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def show_progress(name, started, log):
+    """On a terminal one line that is written over; elsewhere a sign of life now and then."""
+    seconds = int(time.monotonic() - started)
+    lines = log.read_text(errors="replace")[-2000:].splitlines() if log.exists() else []
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    if sys.stdout.isatty():
+        print(f"\r\x1b[K  {name} {seconds} s  {last[:60]}", end="", flush=True)
+    elif seconds % 60 == 0 and seconds > 0:
+        say(f"  {name} {seconds} s  {last[:100]}")
+
+
+def run(name, command, environment=None):
+    """Runs one command to its end with its output in a log; its exit code and the log."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / (re.sub(r"[^a-z0-9]+", "-", name) + ".log")
+    started = time.monotonic()
+    with log.open("wb") as output:
+        # A group of its own: an interrupt ends the command and what it started, and nothing else.
+        child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
+                                 stderr=subprocess.STDOUT, start_new_session=True,
+                                 env={**os.environ, **(environment or {})})
+        try:
+            while True:
+                try:
+                    code = child.wait(timeout=1)
+                    break
+                except subprocess.TimeoutExpired:
+                    show_progress(name, started, log)
+        except BaseException:
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait()
+            raise
+    if sys.stdout.isatty():
+        print("\r\x1b[K", end="")
+    return code, log
+
+
+def show_end(log):
+    for line in log.read_text(errors="replace").splitlines()[-OUTPUT_LINES_SHOWN_MAX:]:
+        say(f"    {line}")
+    say(f"  all of it: {log.relative_to(ROOT)}")
+
+
+def read_results(preset, junit, tally):
+    """Adds CTest's results to the tally; how many tests there were."""
+    shown = 0
+    cases = xml.etree.ElementTree.parse(junit).getroot().findall("testcase")
+    for case in cases:
+        name = f"{preset}: {case.get('name')}"
+        output = (case.findtext("system-out") or "").strip()
+        status = case.get("status")
+        if status == "run":
+            tally.passed += 1
+        elif status == "notrun" or case.find("skipped") is not None:
+            why = output.splitlines()[-1] if output else case.find("skipped").get("message", "")
+            for line in output.splitlines():
+                if "skip" in line.lower() and "SIDECAST_DATA" in line:
+                    why = line
+            tally.skip(name, why.strip(), for_want_of_data="SIDECAST_DATA" in why)
+        elif status == "disabled":
+            tally.skip(name, "disabled")
+        else:
+            tally.failed.append(name)
+            if shown < FAILED_TESTS_SHOWN_MAX:
+                shown += 1
+                say(f"  FAILED {name}")
+                for line in output.splitlines()[-OUTPUT_LINES_SHOWN_MAX:]:
+                    say(f"    {line}")
+    return len(cases)
+
+
+def run_preset(preset, tally):
+    compiler, build_arguments, test_arguments = PRESETS[preset]
+    if not shutil.which(compiler):
+        tally.skip(f"preset {preset}", f"no {compiler} here")
+        return
+    steps = [
+        (f"{preset}: configure", ["cmake", "--preset", preset]),
+        (f"{preset}: build", ["cmake", "--build", "--preset", preset, "-j", JOBS, *build_arguments]),
+    ]
+    for name, command in steps:
+        started = time.monotonic()
+        code, log = run(name, command, {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"})
+        say(f"{name}: {'done' if code == 0 else 'FAILED'}, {time.monotonic() - started:.0f} s")
+        if code != 0:
+            show_end(log)
+            tally.failed.append(name)
+            return
+
+    name = f"{preset}: test"
+    junit = LOGS / f"{preset}.xml"
+    junit.unlink(missing_ok=True)
+    started = time.monotonic()
+    command = ["ctest", "--preset", preset, "-j", JOBS, "--output-junit", str(junit), *test_arguments]
+    _, log = run(name, command)
+    before = len(tally.failed)
+    count = read_results(preset, junit, tally) if junit.exists() else 0
+    if count == 0:
+        show_end(log)
+        tally.failed.append(f"{name}: no test ran")
+    say(f"{name}: {count} tests, {len(tally.failed) - before} failed, {time.monotonic() - started:.0f} s")
+
+
+def run_check(name, command, tally):
+    started = time.monotonic()
+    code, log = run(name, command)
+    if code == 0:
+        tally.passed += 1
+    elif code == SKIPPED:
+        tally.skip(name, log.read_text(errors="replace").strip())
+    else:
+        show_end(log)
+        tally.failed.append(name)
+    word = {0: "done", SKIPPED: "skipped"}.get(code, "FAILED")
+    lines = log.read_text(errors="replace").strip().splitlines()
+    last = f" ({lines[-1]})" if code == 0 and lines else ""
+    say(f"{name}: {word}, {time.monotonic() - started:.0f} s{last}")
+
+
+def say_what_is_missing():
+    data = pathlib.Path(os.environ.get("SIDECAST_DATA") or ROOT.parent / "shared" / "data")
+    if not (data / "exchanges.jsonl.gz").is_file():
+        say("!!!! The recorded exchanges are not here: tests use the small sample in tools/sample instead.")
+        say(f"!!!! Put them into {data}, or say where they are with SIDECAST_DATA.")
+
+
+def sum_up(tally, started):
+    say(f"\n{time.monotonic() - started:.0f} s in all")
+    for name, why in tally.skipped:
+        say(f"skipped  {name}: {why}")
+    for name in tally.failed:
+        say(f"FAILED   {name}")
+    skipped = f", {len(tally.skipped)} skipped" if tally.skipped else ""
+    say(f"{tally.passed} passed, {len(tally.failed)} failed{skipped}")
+    return 1 if tally.failed else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/test", description="Builds and tests everything.")
+    parser.add_argument("--fast", action="store_true", help="the dev preset and the format check only")
+    parser.add_argument("--preset", action="append", choices=PRESETS, help="only this preset; may be repeated")
+    parser.add_argument("--no-install", action="store_true", help="do not look for missing packages")
+    options = parser.parse_args()
+
+    started = time.monotonic()
+    tally = Tally()
+    presets = options.preset or (["dev"] if options.fast else list(PRESETS))
+    say_what_is_missing()
+    if not options.preset:
+        run_check("format", ["tools/check_format"], tally)
+    for preset in presets:
+        run_preset(preset, tally)
+    if not options.preset and not options.fast:
+        run_check("tidy", ["tools/check_tidy.py", "--minutes", TIDY_MINUTES], tally)
+    say_what_is_missing()
+    return sum_up(tally, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
