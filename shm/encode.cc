@@ -206,10 +206,22 @@ class ShedLimits {
   std::uint64_t json_bytes_left_ = kShedJsonBytes;
 };
 
+std::uint64_t shed_record_bytes(const Measure& measured, std::uint64_t left_out) noexcept {
+  const ShedEnds ends = ends_of(measured.response_bytes);
+  return record_bytes(measured.text_bytes - left_out + field_bytes(sizeof(BodySizesField)) +
+                      field_bytes(ends.head_bytes) + field_bytes(ends.tail_bytes));
+}
+
 template <typename Source>
 std::uint64_t shed_source_bytes(const Source& source, const Measure& measured) noexcept {
-  ShedLimits limits;
   std::uint64_t left_out = 0;
+  ShedLimits limits;
+  if (measured.text_bytes <= kShedErrorMessageBytes) {
+    // Nothing can be over its limit: the usual case, and the one that a full ring asks all the
+    // time.
+    static_assert(kShedErrorMessageBytes <= kShedJsonBytes);
+    return shed_record_bytes(measured, 0);
+  }
   visit_texts(source, [&](Tag tag, const sidecast_text& text) {
     left_out += field_bytes(text.size) - field_bytes(limits.keep(tag, text.size));
   });
@@ -218,13 +230,38 @@ std::uint64_t shed_source_bytes(const Source& source, const Measure& measured) n
       left_out += text.size - limits.keep(tag, text.size);
     });
   });
-  const ShedEnds ends = ends_of(measured.response_bytes);
-  return record_bytes(measured.text_bytes - left_out + field_bytes(sizeof(BodySizesField)) +
-                      field_bytes(ends.head_bytes) + field_bytes(ends.tail_bytes));
+  return shed_record_bytes(measured, left_out);
 }
 
 // ---- Writing
 // ---------------------------------------------------------------------------------------
+
+// memcpy of a size known only at run time is a call; most texts are shorter than what a call costs.
+// Two overlapping copies of a fixed size cover every size between it and its double.
+inline void copy(char* to, const char* from, std::uint64_t size) noexcept {
+  const auto both_ends = [&](auto word) {
+    std::memcpy(&word, from, sizeof word);
+    auto last = word;
+    std::memcpy(&last, from + size - sizeof last, sizeof last);
+    std::memcpy(to, &word, sizeof word);
+    std::memcpy(to + size - sizeof last, &last, sizeof last);
+  };
+  struct Words {
+    std::uint64_t low;
+    std::uint64_t high;
+  };
+  if (size > 32) {
+    std::memcpy(to, from, size);
+  } else if (size >= 16) {
+    both_ends(Words{});
+  } else if (size >= 8) {
+    both_ends(std::uint64_t{});
+  } else if (size >= 4) {
+    both_ends(std::uint32_t{});
+  } else {
+    for (std::uint64_t i = 0; i < size; ++i) to[i] = from[i];
+  }
+}
 
 class FieldWriter {
  public:
@@ -234,12 +271,17 @@ class FieldWriter {
     const FieldHeader header{.tag = static_cast<std::uint16_t>(tag),
                              .reserved = 0,
                              .size_bytes = static_cast<std::uint32_t>(value_bytes)};
-    raw(&header, sizeof header);
+    fixed(header);
   }
   void raw(const void* bytes, std::uint64_t size) noexcept {
     if (size == 0) return;  // memcpy from null is undefined even then
-    std::memcpy(out_, bytes, size);
+    copy(out_, static_cast<const char*>(bytes), size);
     out_ += size;
+  }
+  template <typename Value>
+  void fixed(const Value& value) noexcept {
+    std::memcpy(out_, &value, sizeof value);
+    out_ += sizeof value;
   }
   void text(Tag tag, const char* value, std::uint64_t size) noexcept {
     if (size == 0) return;
@@ -249,7 +291,7 @@ class FieldWriter {
   template <typename Value>
   void value(Tag tag, const Value& value) noexcept {
     header(tag, sizeof value);
-    raw(&value, sizeof value);
+    fixed(value);
   }
   // Bytes [from, from + size) of a body.
   void body(Tag tag, const sidecast_body& body, std::uint64_t from, std::uint64_t size) noexcept {
@@ -307,7 +349,7 @@ void write_attempt(const sidecast_attempt& attempt, Keep&& keep, FieldWriter& fi
                            .endpoint_bytes = sizes[2],
                            .error_type_bytes = sizes[3],
                            .error_message_bytes = sizes[4]};
-  fields.raw(&field, sizeof field);
+  fields.fixed(field);
   count = 0;
   visit_attempt_texts(
       attempt, [&](Tag, const sidecast_text& text) { fields.raw(text.data, sizes[count++]); });
@@ -336,6 +378,9 @@ void complete_header(const sidecast_span& s, RecordHeader& header) noexcept {
 template <typename Source>
 void encode_source(const Source& source, const Measure& measured, Detail detail,
                    std::uint64_t sequence, char* out, std::uint64_t size_bytes) noexcept {
+  // Zeroes the padding, which may be an old record's bytes; the fields then overwrite the rest of
+  // it.
+  std::memset(out + size_bytes - sizeof(RecordTrailer) - kRecordAlign, 0, kRecordAlign);
   FieldWriter fields(out + sizeof(RecordHeader));
   if (detail == Detail::kWhole) {
     write_texts(
@@ -370,9 +415,6 @@ void encode_source(const Source& source, const Measure& measured, Detail detail,
   header.field_bytes =
       static_cast<std::uint32_t>(fields.position() - out) - std::uint32_t{sizeof(RecordHeader)};
   std::memcpy(out, &header, sizeof header);
-  // The padding may be an old record's bytes otherwise.
-  char* const end = out + size_bytes - sizeof(RecordTrailer);
-  std::memset(fields.position(), 0, static_cast<std::size_t>(end - fields.position()));
 }
 
 }  // namespace

@@ -70,13 +70,13 @@ class LaneWriter {
     if (bytes + keep_free > capacity_) return false;
     const std::uint64_t used_max = capacity_ - keep_free - bytes;
     if (head_ - tail_seen_ <= used_max) return true;
-    // acquire: pairs with the store in LaneReader::release(). The reader has read what we are about
-    // to overwrite. A tail that cannot be true (the file is writable by the engine's group) is not
-    // believed: the lane counts as full.
-    const std::uint64_t tail = control_->tail.load(std::memory_order_acquire);
-    if (tail < tail_seen_ || tail > head_) return false;
-    tail_seen_ = tail;
+    look_at_tail();
     return head_ - tail_seen_ <= used_max;
+  }
+
+  [[nodiscard]] std::uint64_t free_bytes() noexcept {
+    look_at_tail();
+    return capacity_ - (head_ - tail_seen_);
   }
 
   // Where the next record goes: record_bytes_max(capacity) bytes in one piece.
@@ -114,6 +114,14 @@ class LaneWriter {
   [[nodiscard]] LaneControl& control() const noexcept { return *control_; }
 
  private:
+  void look_at_tail() noexcept {
+    // acquire: pairs with the store in LaneReader::release(). The reader has read what we are about
+    // to overwrite. A tail that cannot be true (the file is writable by the engine's group) is not
+    // believed: the lane stays as full as it was.
+    const std::uint64_t tail = control_->tail.load(std::memory_order_acquire);
+    if (tail >= tail_seen_ && tail <= head_) tail_seen_ = tail;
+  }
+
   LaneControl* control_ = nullptr;
   char* data_ = nullptr;  // 2 x capacity_ bytes, the second half a mirror of the first
   std::uint64_t capacity_ = 0;

@@ -5,7 +5,7 @@
 //   0            4096                       first page boundary behind the controls
 //
 // Who writes: RingHeader is filled in before the ring has a name and never changes, but for
-// `control`, which only the engine writes. Each LaneControl has a line per side.
+// its last line, which only the engine writes. Each LaneControl has a line per side.
 #pragma once
 
 #include <atomic>
@@ -59,7 +59,11 @@ struct RingHeader {
   std::uint64_t reserved;    // 0
   char process[kProcessNameBytes];
   LaneExtent lanes[kLanesMax];
-  alignas(kSideBytes) std::atomic<std::uint32_t> control;  // engine only; kControl... bits
+  // Engine only, both.
+  alignas(kSideBytes) std::atomic<std::uint32_t> control;  // kControl... bits
+  // Counts releases in all lanes: a writer that found the ring full need not look again before it
+  // moves.
+  std::atomic<std::uint64_t> releases;
 };
 static_assert(std::is_standard_layout_v<RingHeader>);
 static_assert(offsetof(RingHeader, layout_version) == 8);
@@ -71,6 +75,7 @@ static_assert(offsetof(RingHeader, pid) == 48);
 static_assert(offsetof(RingHeader, process) == 64);
 static_assert(offsetof(RingHeader, lanes) == 128);
 static_assert(offsetof(RingHeader, control) == 384);
+static_assert(offsetof(RingHeader, releases) == 392);
 
 struct LaneControl {
   // Writer only. 64 bits: at 10 GB/s it wraps after 58 years.

@@ -156,6 +156,8 @@ void Ring::release(std::uint32_t lane, LaneCursor cursor) noexcept {
   if (impl_->access != Access::kEngine) return;
   const BusGuard guard(impl_->mapping);
   impl_->lanes[lane].release(to_position(cursor));
+  // relaxed: a writer that sees it early looks in vain once more.
+  impl_->header().releases.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool Ring::is_retired() const noexcept {

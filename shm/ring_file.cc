@@ -259,7 +259,7 @@ bool OwnedRing::create(int directory, const RingWish& wish, Reason& reason) noex
         ring.created_ns = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
         std::memcpy(ring.uuid, uuid, sizeof uuid);
         ring.pid = getpid();
-        std::strncpy(ring.process, wish.process, kProcessNameBytes - 1);
+        std::snprintf(ring.process, sizeof ring.process, "%s", wish.process);
         std::copy_n(lanes, kLanesMax, ring.lanes);
         std::copy_n(lanes, kLanesMax, lanes_);
         // relaxed: the link below makes the ring visible, not this store.

@@ -1,7 +1,7 @@
 #include "shm/writer.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cstdio>
 #include <ctime>
 #include <new>
 
@@ -65,6 +65,29 @@ struct Writer::Ring {
   std::uint32_t lane_count = 0;
   std::uint64_t record_bytes_max = 0;  // of a record with bodies
   LaneSlot slots[kLanesMax];
+  // What the last thread found that was dropped by a full ring: RingHeader::releases at that time,
+  // and how much room the roomiest lane had. Until the engine releases something, a record that
+  // needs more is dropped without a look at the lanes. In one word, so that it is never torn.
+  std::atomic<std::uint64_t> full_hint{0};
+  static constexpr int kHintBytesBits = 24;
+  static constexpr std::uint64_t kHintBytesMask = (1u << kHintBytesBits) - 1;
+
+  [[nodiscard]] std::uint64_t releases() const noexcept {
+    // relaxed: a stale count is one that the hint matches for an instant longer.
+    return file.header().releases.load(std::memory_order_relaxed);
+  }
+  // True if a record that needs `bytes` at least cannot fit.
+  [[nodiscard]] bool is_known_full(std::uint64_t bytes) const noexcept {
+    const std::uint64_t hint = full_hint.load(std::memory_order_relaxed);  // nothing hangs off it
+    return bytes > (hint & kHintBytesMask) &&
+           hint >> kHintBytesBits == (releases() + 1) << kHintBytesBits >> kHintBytesBits;
+  }
+  // `releases_before`: from before the lanes were looked at. 0 is no hint, hence one is added.
+  void note_full(std::uint64_t releases_before, std::uint64_t free_bytes) noexcept {
+    if (free_bytes > kHintBytesMask) return;
+    full_hint.store((releases_before + 1) << kHintBytesBits | free_bytes,
+                    std::memory_order_relaxed);
+  }
 
   // acquire: pairs with the engine's store. A retired ring is not written to any more.
   [[nodiscard]] std::uint32_t control() const noexcept {
@@ -275,6 +298,8 @@ sidecast_status Writer::write_source(const Source& source) noexcept {
 template <typename Source>
 sidecast_status Writer::write_to(Ring& ring, const Source& source,
                                  const Measure& measured) noexcept {
+  const std::uint64_t releases_before = ring.releases();
+  const std::uint64_t widest_record = record_bytes_max(ring.slots[0].lane.capacity());
   const std::uint32_t ordinary = ring.lane_count - 1;
   const auto preferred =
       static_cast<std::uint32_t>(std::uint64_t{thread_number()} * ordinary >> 32);
@@ -282,7 +307,18 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
   // A record is large if few like it would fill an ordinary lane.
   const std::uint64_t ordinary_bytes = ring.slots[ring.lane_count - 1].lane.capacity() / 8;
 
+  const bool all_or_nothing = (source.flags & SIDECAST_WRITE_ALL_OR_NOTHING) != 0;
+  const std::uint64_t whole = measured.whole_bytes;
+  const std::uint64_t shed = shed_bytes(source, measured);
+  const std::uint64_t least = std::min(whole, shed);
+  if (least <= widest_record && !all_or_nothing && ring.is_known_full(least)) {
+    ring.count_full(home);
+    return SIDECAST_DROPPED_FULL;
+  }
+
   bool saw_full = false;
+  bool saw_busy = false;
+  std::uint64_t free_bytes = 0;
   // The thread's own lane, then the other ordinary ones, the wide lane last; for a large record
   // first.
   const auto try_lanes = [&](Detail detail, std::uint64_t bytes, bool may_use_reserve) {
@@ -294,7 +330,10 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
         if (index > ordinary) index -= ordinary;
       }
       LaneSlot& slot = ring.slots[index];
-      if (!slot.lock.try_take()) continue;
+      if (!slot.lock.try_take()) {
+        saw_busy = true;
+        continue;
+      }
       const std::uint64_t kept_free = may_use_reserve ? 0 : reserve_bytes(slot.lane.capacity());
       const bool has_room =
           bytes <= record_bytes_max(slot.lane.capacity()) && slot.lane.has_room(bytes, kept_free);
@@ -306,14 +345,13 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
         slot.lock.give_back();
         return true;
       }
-      slot.lock.give_back();
       saw_full = true;
+      free_bytes = std::max(free_bytes, slot.lane.free_bytes());
+      slot.lock.give_back();
     }
     return false;
   };
 
-  const bool all_or_nothing = (source.flags & SIDECAST_WRITE_ALL_OR_NOTHING) != 0;
-  const std::uint64_t whole = measured.whole_bytes;
   const bool whole_can_fit = whole <= ring.record_bytes_max;
   if (whole_can_fit) {
     const bool may_use_reserve =
@@ -325,14 +363,14 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
     if (!whole_can_fit) return SIDECAST_DROPPED_TOO_LARGE;
     return saw_full ? SIDECAST_DROPPED_FULL : SIDECAST_DROPPED_BUSY;
   }
-  const std::uint64_t shed = shed_bytes(source, measured);
-  if (shed > record_bytes_max(ring.slots[0].lane.capacity())) {
+  if (shed > widest_record) {
     ring.count_too_large(home);
     return SIDECAST_DROPPED_TOO_LARGE;
   }
   const bool is_worth_shedding = measured.has_bodies() || shed < whole;
   if (is_worth_shedding && try_lanes(Detail::kShed, shed, true)) return SIDECAST_SHED;
   if (saw_full) {
+    if (!saw_busy) ring.note_full(releases_before, free_bytes);
     ring.count_full(home);
     return SIDECAST_DROPPED_FULL;
   }
@@ -347,7 +385,7 @@ void Writer::read_counters(sidecast_counters& counters) noexcept {
   counters.disabled = page_->disabled_calls.load(std::memory_order_relaxed);  // statistics
   // Under the lock: nobody retires the ring while we look at it, nor writes the reason.
   if (!page_->recovering.try_take()) {
-    std::strncpy(counters.reason, "a ring is being made", sizeof counters.reason - 1);
+    std::snprintf(counters.reason, sizeof counters.reason, "a ring is being made");
     return;
   }
   // In a forked child the reason is the parent's.
@@ -376,7 +414,7 @@ void Writer::read_counters(sidecast_counters& counters) noexcept {
   } else if (ring != nullptr && (ring->control() & kControlSwitchedOff) != 0) {
     reason = "switched off by the operator";
   }
-  std::strncpy(counters.reason, reason, sizeof counters.reason - 1);
+  std::snprintf(counters.reason, sizeof counters.reason, "%s", reason);
   page_->recovering.give_back();
 }
 
