@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "engine/intake/worker.h"
 #include "engine/ledger/ledger.h"
 #include "engine/ledger/paths.h"
+#include "engine/ledger/snapshot.h"
 #include "engine/lock.h"
 #include "engine/recovery.h"
 #include "engine/stage/redo.h"
@@ -84,6 +86,7 @@ struct Engine::Impl {
   void submit(SealedBatchPtr sealed);
   void relieve(std::uint64_t bytes);
   void beat(ledger::EngineState state);
+  void verify_ledger(std::string_view when);
   bool run(const std::atomic<bool>& stop);
 
   std::shared_ptr<const Config> config;
@@ -240,6 +243,16 @@ void Engine::Impl::beat(ledger::EngineState state) {
   header.stage_bytes.store(stage->bytes(), kRelaxed);
 }
 
+// Only while no thread of ours counts: then the sums must be exact, whatever gateways write.
+void Engine::Impl::verify_ledger(std::string_view when) {
+  const auto stats = read_stats(config->ring_dir);
+  if (!stats) return;
+  for (const std::string& broken : check_identities(*stats)) {
+    log_error("the ledger does not add up {}: {}", when, broken);
+    ledger->header().ledger_mismatches.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
 bool Engine::Impl::run(const std::atomic<bool>& stop) {
   ledger::LedgerHeader& header = ledger->header();
   header.pid.store(getpid());
@@ -253,6 +266,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   log_info("sidecastd {} serves {} with {} workers and {} destinations", options.version,
            config->ring_dir, workers.size(), plan->destinations.size());
 
+  verify_ledger("at the start");
   loop->post([this] { deliverer->start(); });
   std::vector<std::thread> threads;
   for (const auto& worker : workers) {
@@ -305,6 +319,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   keeper->sweep(monotonic_now());
 
   const bool nothing_left = keeper->all_drained() && stage->unsettled() == 0;
+  verify_ledger("at the end");
   beat(ledger::EngineState::kStopped);
   if (stage->unsettled() > 0) {
     log_warning("{} records are not delivered yet; they wait in the stage for the next start",
