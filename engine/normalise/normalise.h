@@ -1,6 +1,6 @@
-// RecordView -> Trace: the only place that knows provider APIs. Never fails: a body that is not what
-// it claims to be degrades to text, never to a lost record. One Normaliser per worker (it owns the
-// JSON parsers); not thread-safe.
+// RecordView -> Trace: the only place that knows provider APIs. Never fails: a body that is not
+// what it claims to be degrades to text, never to a lost record. One Normaliser per worker (it owns
+// the JSON parsers); not thread-safe.
 #pragma once
 
 #include <memory>
@@ -23,8 +23,8 @@ class Normaliser {
   Normaliser(const Normaliser&) = delete;
   Normaliser& operator=(const Normaliser&) = delete;
 
-  // Views of the result live in `record`'s bytes, in `arena` and in this object: all valid until the
-  // next call. `ring` and `lane` name a record that has no generation id.
+  // Views of the result live in `record`'s bytes, in `arena` and in this object: all valid until
+  // the next call. `ring` and `lane` name a record that has no generation id.
   [[nodiscard]] Trace normalise(const shm::RecordView& record, const shm::RingUuid& ring,
                                 std::uint32_t lane, const NormaliseOptions& options, Arena& arena);
 

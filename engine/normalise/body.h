@@ -1,0 +1,62 @@
+// A body, or one event of a stream, made fit to be read: valid UTF-8, parsed, its media found.
+#pragma once
+
+#include <optional>
+
+#include "engine/normalise/json.h"
+#include "engine/normalise/media.h"
+#include "engine/normalise/reading.h"
+#include "engine/normalise/sse.h"
+
+namespace sidecast {
+
+struct Body {
+  // Reads `bytes`; views of the result live in them or in the arena. False if they are not JSON:
+  // `text` is then valid UTF-8 all the same and its media are known.
+  bool load(Bytes bytes, JsonParser& parser, Arena& arena);
+
+  [[nodiscard]] JsonValue root() const noexcept { return json.root(); }
+  // All of it, ready to leave.
+  [[nodiscard]] Text scrubbed(Arena& arena) const { return media.scrub(text, arena); }
+
+  Text text;  // without the space around it
+  JsonDocument json;
+  MediaSpans media;
+};
+
+struct StreamEvent {
+  Text name;  // SSE's `event:`; else empty
+  JsonValue value;
+};
+
+// A streamed answer, event by event, whatever its framing: server-sent events, one JSON object a
+// line, or one JSON array. What is not JSON (`[DONE]`, the torn end of a cut stream) is passed
+// over.
+class StreamReader {
+ public:
+  // `body` is overwritten by every event; `reading.media` follows.
+  StreamReader(Bytes stream, JsonParser& parser, Body& body, Reading& reading);
+  // The elements of an array that `array` holds already.
+  StreamReader(JsonValue array, JsonParser& parser, Body& body, Reading& reading);
+
+  // The event's values are valid until the next call; the texts that Reading makes of them stay.
+  [[nodiscard]] std::optional<StreamEvent> next();
+  // From the first event again.
+  void rewind();
+  // Is it one whole JSON value? Not while an event is being read: it takes the event's place.
+  [[nodiscard]] bool is_json(Text text);
+
+ private:
+  [[nodiscard]] std::optional<SseEvent> next_payload();
+
+  Bytes stream_;
+  std::optional<SseReader> sse_;
+  Text lines_;
+  JsonValue array_;
+  std::optional<JsonValue::Iterator> element_;
+  JsonParser& parser_;
+  Body& body_;
+  Reading& reading_;
+};
+
+}  // namespace sidecast
