@@ -10,15 +10,28 @@ namespace sidecast {
 namespace {
 
 // Eight bytes a step: names are short and this runs for each attribute of a record with metadata.
+// Its upper bits are the good ones: a multiplication carries upwards only.
 std::uint64_t hash_of(Text key) noexcept {
+  constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15U;
   std::uint64_t hash = key.size();
-  for (std::size_t i = 0; i < key.size(); i += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, key.data() + i, std::min<std::size_t>(8, key.size() - i));
-    hash = (hash ^ word) * 0x9E3779B97F4A7C15U;
+  const auto mix = [&hash](std::uint64_t word) {
+    hash = (hash ^ word) * kOdd;
     hash ^= hash >> 32U;
+  };
+  const auto word_at = [key](std::size_t at) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, key.data() + at, sizeof word);
+    return word;
+  };
+  if (key.size() < 8) {
+    std::uint64_t word = 0;
+    for (const char c : key) word = word << 8U | static_cast<unsigned char>(c);
+    mix(word);
+  } else {
+    for (std::size_t at = 0; at + 8 < key.size(); at += 8) mix(word_at(at));
+    mix(word_at(key.size() - 8));
   }
-  return hash;
+  return hash * kOdd;
 }
 
 constexpr std::size_t kTableSizeMin = 256;
@@ -52,7 +65,8 @@ bool AttributeWriter::has(Text key) const noexcept {
 
 // Where the key stands in the table, or the free place where it belongs.
 std::uint32_t& AttributeWriter::place_of(Text key) noexcept {
-  std::size_t at = static_cast<std::size_t>(hash_of(key)) & (table_.size() - 1);
+  const auto unused_bits = 64U - static_cast<unsigned>(std::countr_zero(table_.size()));
+  auto at = static_cast<std::size_t>(hash_of(key) >> unused_bits);
   while (table_[at] != 0 && attributes_[table_[at] - 1].key != key) {
     at = (at + 1) & (table_.size() - 1);
   }
@@ -70,15 +84,18 @@ void AttributeWriter::index_attributes() {
   }
 }
 
-bool AttributeWriter::is_new(Text key) {
+bool AttributeWriter::claim(Text key) {
   index_attributes();
-  return place_of(key) == 0;
+  std::uint32_t& place = place_of(key);
+  if (place != 0) return false;
+  place = static_cast<std::uint32_t>(++in_table_);
+  return true;
 }
 
 void AttributeWriter::add_outside(Text prefix, const Metadatum& metadatum) {
   if (metadatum.key.empty() || std::holds_alternative<std::monostate>(metadatum.value)) return;
   const Text key = prefix.empty() ? metadatum.key : join({prefix, metadatum.key}, arena_);
-  if (!is_new(key)) return;
+  if (!claim(key)) return;
   if (const auto* flag = std::get_if<bool>(&metadatum.value)) {
     attributes_.push_back({key, *flag});
   } else if (const auto* integer = std::get_if<std::int64_t>(&metadatum.value)) {

@@ -53,7 +53,8 @@ class AttributeWriter {
   [[nodiscard]] bool has(Text key) const noexcept;
 
  private:
-  [[nodiscard]] bool is_new(Text key);
+  // The name is new: it is now in the table, as that of the next attribute.
+  [[nodiscard]] bool claim(Text key);
   [[nodiscard]] std::uint32_t& place_of(Text key) noexcept;
   void index_attributes();
 
