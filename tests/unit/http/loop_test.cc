@@ -1,0 +1,316 @@
+// The loop against a real server over real sockets.
+#include "exporters/http/loop.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/http/loop_fixture.h"
+
+namespace sidecast::test {
+namespace {
+
+using Failure = Response::Failure;
+using Manner = ScriptedReply::Manner;
+using std::chrono::milliseconds;
+
+TEST_F(LoopTest, SendsPiecesAsOneBodyOfKnownLength) {
+  HttpServer server;
+  server.set_default({.status = 202, .headers = {{"X-Thing", "  a b "}}, .body = "taken"});
+  const std::string large(300'000, 'x');
+  const Answer answer =
+      send(post_to(server.url() + "/v1/traces?a=b", {"head,", "", large, ",tail"}));
+  EXPECT_EQ(answer.response.failure, Failure::kNone);
+  EXPECT_EQ(answer.response.status, 202);
+  EXPECT_EQ(answer.response.body, "taken");
+  EXPECT_EQ(header_value(answer.response, "x-thing"), "a b");
+  EXPECT_EQ(answer.times.http_version, 11);
+  EXPECT_GT(answer.times.total.count(), 0);
+  const ReceivedRequest request = server.requests().at(0);
+  EXPECT_EQ(request.method, "POST");
+  EXPECT_EQ(request.target, "/v1/traces?a=b");
+  EXPECT_EQ(request.body, "head," + large + ",tail");
+  EXPECT_EQ(request.header("content-length"), std::to_string(request.body.size()));
+  EXPECT_EQ(request.header("content-type"), "application/x-protobuf");
+  EXPECT_EQ(request.header("user-agent"), "test/1");
+  EXPECT_FALSE(request.has_header("expect"));
+  EXPECT_FALSE(request.has_header("transfer-encoding"));
+}
+
+TEST_F(LoopTest, MethodsAndEmptyBodiesArriveAsAsked) {
+  HttpServer server;
+  for (const char* method : {"POST", "PUT", "GET", "DELETE", "HEAD"}) {
+    Request request;
+    request.method = method;
+    request.url = server.url() + "/";
+    EXPECT_EQ(send(std::move(request)).response.status, 200) << method;
+    const ReceivedRequest received = server.requests().back();
+    EXPECT_EQ(received.method, method);
+    EXPECT_FALSE(received.has_header("content-type")) << method;
+    EXPECT_FALSE(received.has_header("expect")) << method;
+  }
+  Request put;
+  put.method = "PUT";
+  put.url = server.url() + "/a%20b/../c";
+  put.headers = {{"x-empty", ""}};
+  put.body = {"object"};
+  EXPECT_EQ(send(std::move(put)).response.status, 200);
+  EXPECT_EQ(server.requests().back().body, "object");
+  EXPECT_EQ(server.requests().back().target, "/a%20b/../c");
+  EXPECT_TRUE(server.requests().back().has_header("x-empty"));
+}
+
+TEST_F(LoopTest, KeepsConnectionsForLaterRequests) {
+  HttpServer server;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(send(post_to(server.url() + "/", {"body"})).response.status, 200);
+  }
+  EXPECT_EQ(server.connection_count(), 1U);
+}
+
+TEST_F(LoopTest, SendsAgainOnAFreshConnectionWhenAKeptOneWasClosed) {
+  HttpServer server;
+  server.set_default({.manner = Manner::kWholeAndClose});
+  for (int i = 0; i < 20; ++i) {
+    const Answer answer = send(post_to(server.url() + "/", {"first", "second"}));
+    ASSERT_EQ(answer.response.failure, Failure::kNone) << answer.response.failure_text;
+    ASSERT_EQ(server.requests().back().body, "firstsecond");
+  }
+}
+
+class NarrowLoopTest : public LoopTest {
+ protected:
+  NarrowLoopTest()
+      : LoopTest({.connections_max = 4, .idle_connections_max = 2, .user_agent = ""}) {}
+};
+
+TEST_F(NarrowLoopTest, ThousandTransfersShareFewConnections) {
+  HttpServer server;
+  std::vector<Request> requests;
+  for (int i = 0; i < 1000; ++i) {
+    auto text = std::make_shared<std::string>("body " + std::to_string(i));
+    requests.push_back(post_to(server.url() + "/" + std::to_string(i), {*text}));
+    requests.back().keep_alive = text;
+  }
+  for (const Answer& answer : send_all(std::move(requests))) {
+    ASSERT_EQ(answer.response.status, 200) << answer.response.failure_text;
+  }
+  EXPECT_LE(server.connection_count(), 4U);
+  const std::vector<ReceivedRequest> received = server.requests();
+  ASSERT_EQ(received.size(), 1000U);
+  for (const ReceivedRequest& request : received) {
+    EXPECT_EQ(request.body, "body " + request.target.substr(1));
+  }
+}
+
+TEST_F(LoopTest, TimeoutResetAndRefusalAreToldApart) {
+  HttpServer server;
+  server.script({{.manner = Manner::kNever},
+                 {.manner = Manner::kReset},
+                 {.manner = Manner::kResetUnread},
+                 {.body = "a whole answer", .manner = Manner::kHalf}});
+  TransferOptions impatient;
+  impatient.timeout = milliseconds(100);
+  EXPECT_EQ(send(post_to(server.url() + "/", {"x"}), impatient).response.failure,
+            Failure::kTimeout);
+  EXPECT_EQ(send(post_to(server.url() + "/", {"x"})).response.failure, Failure::kReset);
+  const std::string large(8U << 20U, 'x');
+  EXPECT_EQ(send(post_to(server.url() + "/", {large})).response.failure, Failure::kReset);
+  EXPECT_EQ(send(post_to(server.url() + "/", {"x"})).response.failure, Failure::kReset);
+
+  const Answer refused = send(post_to("http://127.0.0.1:" + std::to_string(unused_port()) + "/"));
+  EXPECT_EQ(refused.response.failure, Failure::kConnect);
+  EXPECT_NE(refused.response.failure_text.find("Connection refused"), std::string::npos)
+      << refused.response.failure_text;
+  EXPECT_EQ(refused.response.failure_text.find("127.0.0.1"), std::string::npos);
+  EXPECT_EQ(send(post_to("http://no-such-host.invalid/")).response.failure, Failure::kResolve);
+}
+
+TEST_F(LoopTest, EndlessAnswerIsCutAndCountsAsAnAnswer) {
+  HttpServer server;
+  server.set_default(
+      {.status = 400, .body = std::string(100'000, 'z'), .manner = Manner::kEndless});
+  const Answer answer = send(post_to(server.url() + "/"));
+  EXPECT_EQ(answer.response.failure, Failure::kNone);
+  EXPECT_EQ(answer.response.status, 400);
+  EXPECT_TRUE(answer.response.body_truncated);
+  EXPECT_EQ(answer.response.body.size(), kResponseBytesMax);
+}
+
+TEST_F(LoopTest, HostileHeadersAreBounded) {
+  HttpServer server;
+  HeaderFields headers;
+  for (int i = 0; i < 200; ++i)
+    headers.emplace_back("X-" + std::to_string(i), std::string(900, 'v'));
+  server.set_default({.headers = headers});
+  const Answer answer = send(post_to(server.url() + "/"));
+  EXPECT_EQ(answer.response.status, 200);
+  std::size_t bytes = 0;
+  for (const Header& header : answer.response.headers) bytes += header.value.size();
+  EXPECT_LE(bytes, 64U << 10U);
+}
+
+TEST_F(LoopTest, RedirectsAreNotFollowed) {
+  HttpServer target;
+  HttpServer server;
+  server.set_default({.status = 307, .headers = {{"Location", target.url() + "/stolen"}}});
+  EXPECT_EQ(send(post_to(server.url() + "/")).response.status, 307);
+  EXPECT_TRUE(target.requests().empty());
+}
+
+TEST_F(LoopTest, EnvironmentsProxiesAreIgnored) {
+  HttpServer proxy;
+  HttpServer server;
+  ::setenv("http_proxy", proxy.url().c_str(), 1);
+  ::setenv("ALL_PROXY", proxy.url().c_str(), 1);
+  EXPECT_EQ(send(post_to(server.url() + "/direct")).response.status, 200);
+  EXPECT_EQ(proxy.requests().size(), 0U);
+  // A proxy that the config names is used, whatever the environment excepts.
+  ::setenv("no_proxy", "*", 1);
+  TransferOptions options;
+  options.proxy = proxy.url();
+  EXPECT_EQ(send(post_to(server.url() + "/by-proxy"), options).response.status, 200);
+  ASSERT_EQ(proxy.requests().size(), 1U);
+  EXPECT_EQ(proxy.requests()[0].target, server.url() + "/by-proxy");
+  for (const char* name : {"http_proxy", "ALL_PROXY", "no_proxy"}) ::unsetenv(name);
+}
+
+TEST_F(LoopTest, MetadataAddressesAreRefusedWhateverTheirSpelling) {
+  for (const char* host : {"169.254.169.254", "2852039166", "[::ffff:169.254.169.254]"}) {
+    const Answer answer = send(post_to("http://" + std::string(host) + "/"));
+    EXPECT_EQ(answer.response.failure, Failure::kRefusedAddress) << host;
+  }
+}
+
+TEST_F(LoopTest, TenantsReachNoPrivateAddressNotEvenByAConnectionThatIsOpen) {
+  HttpServer server;
+  ASSERT_EQ(send(post_to(server.url() + "/operator")).response.status, 200);
+  TransferOptions tenant;
+  tenant.egress = Egress::kTenant;
+  const Answer answer = send(post_to(server.url() + "/tenant"), tenant);
+  EXPECT_EQ(answer.response.failure, Failure::kRefusedAddress);
+  EXPECT_EQ(server.requests().size(), 1U);
+  ASSERT_EQ(send(post_to(server.url() + "/operator")).response.status, 200);
+}
+
+TEST_F(LoopTest, HostileRequestIsRefusedBeforeItIsSent) {
+  HttpServer server;
+  for (const Header& header : {Header{"x-a", "1\r\nx-injected: 2"}, Header{"x\r\ny", "1"},
+                               Header{"", "1"}, Header{"a:b", "1"}}) {
+    Request request = post_to(server.url() + "/");
+    request.headers.push_back(header);
+    EXPECT_EQ(send(std::move(request)).response.failure, Failure::kOther);
+  }
+  EXPECT_EQ(send(post_to("file:///etc/hostname")).response.failure, Failure::kOther);
+  EXPECT_EQ(send(post_to("")).response.failure, Failure::kOther);
+  EXPECT_TRUE(server.requests().empty());
+  EXPECT_EQ(send(post_to(server.url() + "/")).response.status, 200);
+}
+
+TEST_F(LoopTest, StopCancelsWhatIsOpenWithoutCompletion) {
+  HttpServer server;
+  server.set_default({.manner = Manner::kNever});
+  std::atomic<int> completions{0};
+  auto owned = std::make_shared<int>(1);
+  on_loop([&] {
+    for (int i = 0; i < 10; ++i) {
+      Request request = post_to(server.url() + "/", {"x"});
+      request.keep_alive = owned;
+      loop_.send(std::move(request), {},
+                 [&completions](const Response&, const TransferTimes&) { ++completions; });
+    }
+    EXPECT_EQ(loop_.open_transfers(), 10U);
+  });
+  ASSERT_TRUE(server.wait_for_requests(10));
+  stop();
+  EXPECT_EQ(completions, 0);
+  EXPECT_EQ(loop_.open_transfers(), 0U);
+  EXPECT_EQ(owned.use_count(), 1);
+}
+
+TEST_F(LoopTest, RequestIsLetGoBeforeItsCompletionRuns) {
+  HttpServer server;
+  auto owned = std::make_shared<int>(1);
+  Request request = post_to(server.url() + "/");
+  request.keep_alive = owned;
+  long count = 0;
+  bool is_done = false;
+  on_loop([&] {
+    loop_.send(std::move(request), {}, [&](const Response&, const TransferTimes&) {
+      with_lock([&] {
+        count = owned.use_count();
+        is_done = true;
+      });
+    });
+  });
+  wait([&] { return is_done; });
+  EXPECT_EQ(count, 1);
+}
+
+TEST_F(LoopTest, CompletionMaySendAgain) {
+  HttpServer server;
+  int left = 50;
+  std::function<void()> again = [&] {
+    loop_.send(post_to(server.url() + "/"), {},
+               [&](const Response& response, const TransferTimes&) {
+                 EXPECT_EQ(response.status, 200);
+                 bool is_last = false;
+                 with_lock([&] { is_last = --left == 0; });
+                 if (!is_last) again();
+               });
+  };
+  loop_.post(again);
+  wait([&] { return left == 0; });
+  EXPECT_EQ(server.connection_count(), 1U);
+}
+
+TEST_F(LoopTest, PostsFromManyThreadsAllRunAndInEachThreadsOrder) {
+  constexpr int kThreads = 8;
+  constexpr int kEach = 2000;
+  std::vector<int> last(kThreads, -1);
+  int run = 0;
+  bool in_order = true;
+  std::vector<std::thread> posters;
+  for (int t = 0; t < kThreads; ++t) {
+    posters.emplace_back([&, t] {
+      for (int i = 0; i < kEach; ++i) {
+        loop_.post([&, t, i] {
+          const auto slot = static_cast<std::size_t>(t);
+          in_order = in_order && last[slot] == i - 1;
+          last[slot] = i;
+          if (++run == kThreads * kEach) with_lock([] {});
+        });
+      }
+    });
+  }
+  for (std::thread& poster : posters) poster.join();
+  int seen = 0;
+  while (seen < kThreads * kEach) on_loop([&] { seen = run; });
+  on_loop([&] { EXPECT_TRUE(in_order); });
+}
+
+TEST_F(LoopTest, TimersRunInOrderWhileTransfersAreOpenAndCancelledOnesDoNot) {
+  HttpServer server;
+  server.set_default({.manner = Manner::kNever});
+  std::string ran;
+  on_loop([&] {
+    loop_.send(post_to(server.url() + "/"), {}, [](const Response&, const TransferTimes&) {});
+    loop_.after(milliseconds(30), [&] { with_lock([&] { ran += 'c'; }); });
+    loop_.after(milliseconds(5), [&] { with_lock([&] { ran += 'a'; }); });
+    const HttpLoop::TimerId cancelled =
+        loop_.after(milliseconds(10), [&] { with_lock([&] { ran += 'x'; }); });
+    loop_.after(milliseconds(5), [&, cancelled] {
+      loop_.cancel(cancelled);
+      with_lock([&] { ran += 'b'; });
+    });
+  });
+  wait([&] { return ran.size() >= 3; });
+  EXPECT_EQ(ran, "abc");
+}
+
+}  // namespace
+}  // namespace sidecast::test
