@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kErrorBodyBytesMax = 64U << 10U;  // more of an error is not read
 constexpr std::size_t kScrubbedBytesMax = 4096;         // of text, before it is cut to one line
 constexpr std::size_t kSecretBytesMin = 6;  // shorter header values are words, not secrets
+constexpr std::size_t kKeyBytesMin = 16;    // shorter parts of a value are names, such as regions
 constexpr Milliseconds kRetryHintMax = std::chrono::hours(24 * 7);  // keeps sums of times in range
 
 std::string lower_case(std::string_view text) {
@@ -155,17 +156,23 @@ void replace_all(std::string& text, std::string_view what, std::string_view with
   }
 }
 
-// Servers quote what they refuse ("invalid key abc..."): nothing that our headers said comes back.
+// Servers quote what they refuse ("invalid key abc..."), the whole header or the part they looked
+// at: nothing of it comes back.
 void scrub(std::string& text, const Request& request) {
   for (const Header& header : request.headers) {
     if (lower_case(header.name).starts_with("content-")) continue;
     const std::string_view value = trim_blanks(header.value);
-    // "Bearer abc": the scheme may be left out of the quotation.
+    if (value.size() >= kSecretBytesMin) replace_all(text, value, "***");
+    // "Bearer abc": without its scheme.
     const std::size_t blank = value.rfind(' ');
     const std::string_view last =
         blank == std::string_view::npos ? std::string_view() : value.substr(blank + 1);
-    for (const std::string_view secret : {value, last}) {
-      if (secret.size() >= kSecretBytesMin) replace_all(text, secret, "***");
+    if (last.size() >= kSecretBytesMin) replace_all(text, last, "***");
+    // "AWS4-HMAC-SHA256 Credential=abc/20260101/..., Signature=def": what is long enough for a key.
+    for (std::string_view rest = value; !rest.empty();) {
+      const std::size_t end = std::min(rest.find_first_of(" ,;=/:"), rest.size());
+      if (end >= kKeyBytesMin) replace_all(text, rest.substr(0, end), "***");
+      rest.remove_prefix(std::min(end + 1, rest.size()));
     }
   }
 }

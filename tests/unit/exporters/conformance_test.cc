@@ -1,0 +1,433 @@
+// What every destination type must do, whatever it is: each line of the registry passes this suite.
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "engine/base/utf8.h"
+#include "exporters/compress/compress.h"
+#include "exporters/destinations/answer.h"
+#include "exporters/destinations/options.h"
+#include "exporters/registry.h"
+
+namespace sidecast {
+namespace {
+
+constexpr Timestamp kNow = Timestamp(std::chrono::seconds(1'700'000'000));
+constexpr std::size_t kRecords = 3;
+
+bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+// The options as the config would hand them over: defaults, and something plausible where a value
+// is required.
+OptionValues values_of(const Destination& type) {
+  OptionValues options;
+  for (const Option& option : type.options) {
+    if (option.secret) continue;
+    std::string value(option.fallback);
+    if (option.required) value = option.name == "endpoint" ? "https://a.example.com" : "my-value";
+    options.values.emplace(option.name, value);
+  }
+  return options;
+}
+
+std::string secret_text(std::string_view name) {
+  return "SECRETOF" + std::string(name) + "42";
+}
+
+Secrets secrets_of(const Destination& type) {
+  Secrets secrets;
+  for (const Option& option : type.options) {
+    if (option.secret) secrets.emplace(option.name, Secret(secret_text(option.name)));
+  }
+  return secrets;
+}
+
+// All of a request that anybody can see.
+std::string dump(const Request& request) {
+  std::string text = request.method + " " + request.url + "\n";
+  for (const Header& header : request.headers) text += header.name + ": " + header.value + "\n";
+  for (const Bytes piece : request.body) text += piece;
+  return text;
+}
+
+// Records as the engine would stage them, written by the destination's own dialect and encoder.
+struct StagedBatch {
+  std::vector<std::string> encoded;
+  Batch batch;
+};
+
+std::shared_ptr<const Batch> batch_for(const Format& format) {
+  auto staged = std::make_shared<StagedBatch>();
+  std::string body(format.encoder->prefix);
+  for (std::size_t i = 0; i < kRecords; ++i) {
+    Arena arena;
+    Trace trace(arena);
+    const std::string id = "gen-" + std::to_string(i);
+    trace.identity.generation_id = id;
+    trace.identity.account = "account-1";
+    trace.trace_id = hash_trace_id(id);
+    trace.model_requested = "a-model";
+    trace.input_value = "hello";
+    trace.start = kNow;
+    trace.end = kNow + std::chrono::seconds(1);
+    ByteBuffer bytes;
+    format.encoder->write(trace, format.dialect->write(trace, format.dialect_options, arena),
+                          bytes);
+    staged->encoded.emplace_back(bytes.view());
+  }
+  for (std::size_t i = 0; i < kRecords; ++i) {
+    BatchRecord record;
+    record.encoded = staged->encoded[i];
+    record.trace_id = hash_trace_id("gen-" + std::to_string(i));
+    record.start = kNow;
+    record.generation_id = "a generation";
+    record.api_key_name = "team/../a";
+    record.span_count = 1;
+    staged->batch.records.push_back(record);
+    if (i > 0) body += format.encoder->separator;
+    body += staged->encoded[i];
+  }
+  body += format.encoder->suffix;
+  staged->batch.uncompressed_bytes = body.size();
+  staged->batch.content_type = format.encoder->content_type;
+  if (format.whole_batch) {
+    Compressor compressor;
+    const Bytes pieces[] = {body};
+    staged->batch.body =
+        std::make_shared<const std::string>(compressor.compress(format.compression, pieces));
+    staged->batch.content_encoding = content_encoding(format.compression);
+  }
+  return {staged, &staged->batch};
+}
+
+void expect_well_formed(const Request& request) {
+  EXPECT_TRUE(parse_url("url", request.url)) << request.url;
+  EXPECT_TRUE(request.method == "POST" || request.method == "PUT") << request.method;
+  std::set<std::string> names;
+  for (const Header& header : request.headers) {
+    EXPECT_TRUE(is_header_name(header.name)) << header.name;
+    EXPECT_TRUE(is_header_value(header.value)) << header.name;
+    EXPECT_TRUE(names.insert(header.name).second) << header.name << " is there twice";
+  }
+  EXPECT_TRUE(names.contains("content-type"));
+}
+
+class Conformance : public ::testing::TestWithParam<const Destination*> {
+ protected:
+  void SetUp() override {
+    auto made = type().make(values_of(type()));
+    ASSERT_TRUE(made) << made.error().message();
+    exporter_ = std::move(*made);
+    secrets_ = secrets_of(type());
+  }
+  static const Destination& type() { return *GetParam(); }
+
+  std::vector<Request> encoded() const {
+    auto requests = exporter_->encode(batch_for(exporter_->format()));
+    EXPECT_TRUE(requests) << requests.error().message();
+    return requests ? std::move(*requests) : std::vector<Request>();
+  }
+  Request authorised() const {
+    std::vector<Request> requests = encoded();
+    Request request = std::move(requests.at(0));
+    const Status status = exporter_->authorise(request, secrets_, kNow);
+    EXPECT_TRUE(status) << status.error().message();
+    return request;
+  }
+  Verdict verdict_for(int status, std::string body = {}, std::vector<Header> headers = {}) const {
+    Response response;
+    response.status = status;
+    response.body = std::move(body);
+    response.headers = std::move(headers);
+    return exporter_->judge(authorised(), response, kNow);
+  }
+  void expect_clean(const Verdict& verdict) const {
+    const std::string& line = verdict.explanation;
+    EXPECT_LE(line.size(), kExplanationBytesMax + 100);
+    EXPECT_TRUE(is_valid_utf8(line)) << line;
+    EXPECT_TRUE(std::none_of(line.begin(), line.end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    })) << line;
+    for (const Option& option : type().options) {
+      if (option.secret) {
+        EXPECT_FALSE(contains(line, secret_text(option.name))) << line;
+      }
+    }
+  }
+
+  std::unique_ptr<const Exporter> exporter_;
+  Secrets secrets_;
+};
+
+TEST_P(Conformance, DescriptorSaysWhatAUserNeeds) {
+  // Keys that every destination of the config has: an option of that name could never be set.
+  const std::set<std::string_view> taken = {
+      "name",          "type",          "enabled",      "accounts",     "api_keys",
+      "sampling_rate", "sampling_salt", "headers",      "privacy_mode", "privacy_keep",
+      "timeout",       "connections",   "filter_rules", "regions"};
+  EXPECT_FALSE(type().summary.empty());
+  EXPECT_EQ(find_destination_type(type().name), &type());
+  std::set<std::string_view> names;
+  for (const Option& option : type().options) {
+    SCOPED_TRACE(option.name);
+    EXPECT_TRUE(names.insert(option.name).second);
+    EXPECT_FALSE(taken.contains(option.name));
+    EXPECT_EQ(option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"),
+              std::string_view::npos);
+    EXPECT_TRUE(option.help.ends_with('.'));
+    if (option.required) {
+      EXPECT_EQ(option.fallback, "");
+    }
+    if (option.secret) {
+      EXPECT_EQ(option.fallback, "");
+    }
+  }
+}
+
+TEST_P(Conformance, DefaultsMakeAWholeFormat) {
+  const Format& format = exporter_->format();
+  ASSERT_NE(format.dialect, nullptr);
+  ASSERT_NE(format.encoder, nullptr);
+  EXPECT_GT(format.limits.batch_records_max, 0U);
+  EXPECT_GT(format.limits.batch_spans_max, 0U);
+  EXPECT_GE(format.limits.batch_bytes_max, 64U << 10U);
+  EXPECT_LE(format.limits.batch_bytes_max, 64U << 20U);
+}
+
+TEST_P(Conformance, EachRequiredOptionIsMissedByName) {
+  for (const Option& option : type().options) {
+    if (!option.required) continue;
+    SCOPED_TRACE(option.name);
+    for (const char* empty : {"", "  "}) {
+      if (option.secret) {
+        Secrets secrets = secrets_;
+        secrets.erase(secrets.find(option.name));
+        secrets.emplace(option.name, Secret(empty));
+        Request request = std::move(encoded().at(0));
+        const Status status = exporter_->authorise(request, secrets, kNow);
+        ASSERT_FALSE(status);
+        EXPECT_TRUE(contains(status.error().message(), option.name)) << status.error().message();
+      } else {
+        OptionValues options = values_of(type());
+        options.values.find(option.name)->second = empty;
+        const auto made = type().make(options);
+        ASSERT_FALSE(made);
+        EXPECT_TRUE(contains(made.error().message(), option.name)) << made.error().message();
+      }
+    }
+  }
+}
+
+TEST_P(Conformance, HostileOptionValuesAreRefusedByNameOrHarmless) {
+  const std::vector<std::string> hostile = {"\x01\r\nx-injected: 1",
+                                            "http://",
+                                            "{",
+                                            "{nonsense}",
+                                            "../../..",
+                                            std::string(100'000, 'a'),
+                                            "\xff\xfe",
+                                            "-1",
+                                            "99999999999999999999",
+                                            "https://u:p@h/",
+                                            "a=b,a=b,=,c"};
+  for (const Option& option : type().options) {
+    if (option.secret) continue;
+    for (const std::string& value : hostile) {
+      SCOPED_TRACE(std::string(option.name) + "=" + value.substr(0, 30));
+      OptionValues options = values_of(type());
+      options.values.find(option.name)->second = value;
+      const auto made = type().make(options);
+      if (!made) {
+        EXPECT_TRUE(contains(made.error().message(), option.name)) << made.error().message();
+        EXPECT_LT(made.error().message().size(), 500U);
+        continue;
+      }
+      auto requests = (*made)->encode(batch_for((*made)->format()));
+      ASSERT_TRUE(requests);
+      for (const Request& request : *requests) expect_well_formed(request);
+      expect_well_formed((*made)->probe(kNow));
+    }
+  }
+}
+
+TEST_P(Conformance, RequestsCarryEveryRecordOnceAndNoSecret) {
+  std::size_t next = 0;
+  for (const Request& request : encoded()) {
+    expect_well_formed(request);
+    EXPECT_EQ(request.record_first, next);
+    EXPECT_GT(request.record_count, 0U);
+    EXPECT_GT(request.body_bytes(), 0U);
+    EXPECT_NE(request.keep_alive, nullptr);
+    next += request.record_count;
+    for (const Option& option : type().options) {
+      if (option.secret) {
+        EXPECT_FALSE(contains(dump(request), secret_text(option.name)));
+      }
+    }
+  }
+  EXPECT_EQ(next, kRecords);
+}
+
+TEST_P(Conformance, EncodingTwiceGivesTheSameBytes) {
+  const std::vector<Request> first = encoded();
+  const std::vector<Request> second = encoded();
+  ASSERT_EQ(first.size(), second.size());
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(dump(first[i]), dump(second[i]));
+}
+
+TEST_P(Conformance, EachAttemptIsAuthorisedAfreshAndEachRequiredSecretCounts) {
+  Request request = authorised();
+  expect_well_formed(request);
+  const std::string once = dump(request);
+  ASSERT_TRUE(exporter_->authorise(request, secrets_, kNow));
+  EXPECT_EQ(dump(request), once) << "authorising again must replace, not add";
+  for (const Option& option : type().options) {
+    if (!option.secret || !option.required) continue;
+    Secrets others = secrets_;
+    others.erase(others.find(option.name));
+    others.emplace(option.name, Secret("another"));
+    ASSERT_TRUE(exporter_->authorise(request, others, kNow));
+    EXPECT_NE(dump(request), once) << option.name << " changes nothing";
+  }
+}
+
+TEST_P(Conformance, HostileSecretCannotAddAHeader) {
+  for (const Option& option : type().options) {
+    if (!option.secret) continue;
+    Secrets secrets = secrets_;
+    secrets.erase(secrets.find(option.name));
+    secrets.emplace(option.name, Secret("abc\r\nx-injected: 1"));
+    Request request = std::move(encoded().at(0));
+    const Status status = exporter_->authorise(request, secrets, kNow);
+    EXPECT_FALSE(status) << option.name;
+    if (!status) {
+      EXPECT_FALSE(contains(status.error().message(), "abc"));
+    }
+  }
+}
+
+TEST_P(Conformance, StatusesMeanWhatTheTableSays) {
+  using Kind = Verdict::Kind;
+  for (const int status : {200, 202, 204}) EXPECT_EQ(verdict_for(status).kind, Kind::kDelivered);
+  for (const int status : {429, 502, 503, 504}) {
+    EXPECT_EQ(verdict_for(status).kind, Kind::kRetry) << status;
+    EXPECT_EQ(verdict_for(status).retry_hint, std::nullopt);
+    EXPECT_EQ(verdict_for(status, "", {{"retry-after", "7"}}).retry_hint, Milliseconds(7000));
+    EXPECT_EQ(
+        verdict_for(status, "", {{"retry-after", "Tue, 14 Nov 2023 22:14:20 GMT"}}).retry_hint,
+        Milliseconds(60'000));
+  }
+  for (const int status : {401, 403, 404}) {
+    EXPECT_EQ(verdict_for(status).kind, Kind::kPause) << status;
+    EXPECT_FALSE(verdict_for(status).explanation.empty());
+  }
+  for (const int status : {400, 405, 415, 422, 501}) {
+    EXPECT_EQ(verdict_for(status).kind, Kind::kRejected) << status;
+    EXPECT_EQ(verdict_for(status).reason, RejectReason::kRejected);
+    EXPECT_TRUE(contains(verdict_for(status).explanation, std::to_string(status)));
+  }
+  EXPECT_EQ(verdict_for(413).kind, Kind::kSplit);
+}
+
+TEST_P(Conformance, NoAnswerIsRetriedAndARefusedAddressPauses) {
+  using Failure = Response::Failure;
+  for (const Failure failure : {Failure::kResolve, Failure::kConnect, Failure::kTls,
+                                Failure::kTimeout, Failure::kReset, Failure::kOther}) {
+    Response response;
+    response.failure = failure;
+    response.failure_text = "some words";
+    response.status = 200;  // of an answer that broke off
+    const Verdict verdict = exporter_->judge(authorised(), response, kNow);
+    EXPECT_EQ(verdict.kind, Verdict::Kind::kRetry);
+    EXPECT_TRUE(contains(verdict.explanation, "some words"));
+  }
+  Response refused;
+  refused.failure = Failure::kRefusedAddress;
+  EXPECT_EQ(exporter_->judge(authorised(), refused, kNow).kind, Verdict::Kind::kPause);
+}
+
+TEST_P(Conformance, HostileAnswersNeverBringSecretsOrControlCharacters) {
+  const Request request = authorised();
+  const std::string sent = dump(request);
+  std::string echo = "\x1b[31mwrong key ";
+  for (const Option& option : type().options) {
+    // What was not sent (a signing key), no server can quote.
+    const bool is_sent = option.secret && contains(sent, secret_text(option.name));
+    if (is_sent) echo += secret_text(option.name) + "\r\n\t";
+  }
+  echo += sent;
+  const std::string json_echo = [&] {
+    std::string text = R"({"error":{"message":")";
+    for (const Header& header : request.headers) text += header.value + R"(\u001b \n )";
+    return text + R"("}})";
+  }();
+  const std::string xml_echo =
+      "<Error><Code>SignatureDoesNotMatch</Code><Message>" + echo + "</Message></Error>";
+  for (const int status : {200, 301, 400, 401, 403, 404, 413, 429, 500, 503}) {
+    for (const std::string& body : {echo, json_echo, xml_echo, "<html><title>" + echo}) {
+      for (const char* content_type : {"", "application/json", "application/x-protobuf",
+                                       "text/html", "text/plain; charset=latin1"}) {
+        SCOPED_TRACE(status);
+        expect_clean(verdict_for(status, body, {{"content-type", content_type}}));
+      }
+    }
+  }
+}
+
+TEST_P(Conformance, HostileRandomAnswersAlwaysGetAVerdict) {
+  std::mt19937 random(20260101);
+  for (int round = 0; round < 500; ++round) {
+    std::string body(random() % 300, '\0');
+    for (char& c : body) c = static_cast<char>(random());
+    const int status = static_cast<int>(random() % 1000);
+    const char* const type =
+        random() % 2 == 0 ? "application/x-protobuf" : "application/json; charset=utf-8";
+    expect_clean(verdict_for(status, body, {{"content-type", type}, {"retry-after", body}}));
+  }
+}
+
+TEST_P(Conformance, WebPageIsNoReceiver) {
+  const std::string page = "\n <!DOCTYPE html><html><head><title>Sign in</title></head></html>";
+  const Verdict verdict = verdict_for(200, page, {{"content-type", "text/html; charset=utf-8"}});
+  EXPECT_EQ(verdict.kind, Verdict::Kind::kPause);
+  EXPECT_TRUE(contains(verdict.explanation, "Sign in"));
+}
+
+TEST_P(Conformance, ProbeIsLikeARequestAndSmall) {
+  Request probe = exporter_->probe(kNow);
+  expect_well_formed(probe);
+  EXPECT_LT(probe.body_bytes(), 4096U);
+  const auto target = parse_url("probe", probe.url);
+  const auto usual = parse_url("request", encoded().at(0).url);
+  ASSERT_TRUE(target && usual);
+  EXPECT_EQ(target->authority, usual->authority);
+  EXPECT_EQ(target->scheme, usual->scheme);
+  ASSERT_TRUE(exporter_->authorise(probe, secrets_, kNow));
+  Response response;
+  response.status = 200;
+  EXPECT_EQ(exporter_->judge(probe, response, kNow).kind, Verdict::Kind::kDelivered);
+  response.status = 401;
+  EXPECT_EQ(exporter_->judge(probe, response, kNow).kind, Verdict::Kind::kPause);
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, Conformance,
+                         ::testing::ValuesIn(destination_types().begin(),
+                                             destination_types().end()),
+                         [](const auto& param) { return std::string(param.param->name); });
+
+TEST(RegistryTest, TypesAreSortedAndNamesDiffer) {
+  const auto types = destination_types();
+  ASSERT_GE(types.size(), 3U);
+  for (std::size_t i = 1; i < types.size(); ++i) EXPECT_LT(types[i - 1]->name, types[i]->name);
+  EXPECT_EQ(find_destination_type("nonsense"), nullptr);
+}
+
+}  // namespace
+}  // namespace sidecast
