@@ -18,13 +18,25 @@ constexpr std::uint32_t kGzipLevel = 1;
 // See Compressor.ZstdWindowIsWhatHttpReceiversMustAccept.
 constexpr int kZstdLevel = 1;
 constexpr std::size_t kGzipLevelBytes = ISAL_DEF_LVL1_LARGE;
-// Output buffers above this go back after use: one huge batch must not stay resident for ever.
-constexpr std::size_t kOutputBytesKept = 1U << 20U;
+// Buffers above this go back after use: one huge batch must not stay resident for ever.
+constexpr std::size_t kBytesKept = 8U << 20U;
+
+constexpr std::size_t kGzipPartMax = 1U << 30U;
 
 std::size_t total_bytes(std::span<const Bytes> pieces) noexcept {
   std::size_t total = 0;
   for (const Bytes piece : pieces) total += piece.size();
   return total;
+}
+
+// All pieces as one. Both codecs copy short pieces themselves, into windows of their own and with
+// more bookkeeping than this memcpy costs: see Compress/* against Codec/* in bench/exporters.
+Bytes glue(std::span<const Bytes> pieces, ByteBuffer& room) {
+  if (pieces.size() == 1) return pieces.front();
+  room.clear();
+  room.reserve(total_bytes(pieces));
+  for (const Bytes piece : pieces) room.append(piece);
+  return room.view();
 }
 
 struct ZstdFree {
@@ -41,62 +53,46 @@ struct Compressor::Contexts {
   };
   std::unique_ptr<Gzip> gzip;
   std::unique_ptr<ZSTD_CCtx, ZstdFree> zstd;
+  ByteBuffer input;  // pieces glued
   ByteBuffer output;
 };
 
 namespace {
 
-// One member: header once, one deflate stream over all pieces, one trailer.
-void compress_gzip(isal_zstream& stream, std::uint8_t* level_buffer, std::span<const Bytes> pieces,
-                   std::size_t chunk, ByteBuffer& out) {
+// One member: header once, one deflate stream over everything, one trailer.
+void compress_gzip(isal_zstream& stream, std::uint8_t* level_buffer, Bytes whole, ByteBuffer& out) {
   isal_deflate_init(&stream);
   stream.gzip_flag = IGZIP_GZIP;
   stream.level = kGzipLevel;
   stream.level_buf = level_buffer;
   stream.level_buf_size = kGzipLevelBytes;
   stream.flush = NO_FLUSH;
-  const auto feed = [&](Bytes piece, bool last) {
-    // ISA-L counts in 32 bits: a longer piece goes in parts.
-    constexpr std::size_t kPartMax = 1U << 30U;
+  do {
+    // ISA-L counts in 32 bits: more than that goes in parts.
+    const Bytes part = whole.substr(0, kGzipPartMax);
+    whole.remove_prefix(part.size());
+    stream.next_in = reinterpret_cast<std::uint8_t*>(const_cast<char*>(part.data()));
+    stream.avail_in = static_cast<std::uint32_t>(part.size());
+    stream.end_of_stream = whole.empty() ? 1 : 0;
+    const std::size_t chunk = std::max<std::size_t>(part.size() / 2, 4096);
     do {
-      const Bytes part = piece.substr(0, kPartMax);
-      piece.remove_prefix(part.size());
-      stream.next_in = reinterpret_cast<std::uint8_t*>(const_cast<char*>(part.data()));
-      stream.avail_in = static_cast<std::uint32_t>(part.size());
-      stream.end_of_stream = last && piece.empty() ? 1 : 0;
-      do {
-        stream.next_out = reinterpret_cast<std::uint8_t*>(out.reserve(chunk));
-        stream.avail_out = static_cast<std::uint32_t>(chunk);
-        const int status = isal_deflate(&stream);
-        SIDECAST_ASSERT(status == COMP_OK);
-        out.advance(chunk - stream.avail_out);
-      } while (stream.avail_out == 0 || stream.avail_in != 0);
-    } while (!piece.empty());
-  };
-  if (pieces.empty()) feed({}, true);
-  for (std::size_t i = 0; i < pieces.size(); ++i) feed(pieces[i], i + 1 == pieces.size());
+      stream.next_out = reinterpret_cast<std::uint8_t*>(out.reserve(chunk));
+      stream.avail_out = static_cast<std::uint32_t>(chunk);
+      const int status = isal_deflate(&stream);
+      SIDECAST_ASSERT(status == COMP_OK);
+      out.advance(chunk - stream.avail_out);
+    } while (stream.avail_out == 0 || stream.avail_in != 0);
+  } while (!whole.empty());
   SIDECAST_ASSERT(stream.internal_state.state == ZSTATE_END);
 }
 
 // One frame with its content size.
-void compress_zstd(ZSTD_CCtx* context, std::span<const Bytes> pieces, std::size_t total,
-                   std::size_t chunk, ByteBuffer& out) {
-  ZSTD_CCtx_reset(context, ZSTD_reset_session_only);
-  SIDECAST_ASSERT(!ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(context, total)));
-  const auto feed = [&](Bytes piece, ZSTD_EndDirective directive) {
-    ZSTD_inBuffer input{piece.data(), piece.size(), 0};
-    std::size_t left = 0;
-    do {
-      ZSTD_outBuffer output{out.reserve(chunk), chunk, 0};
-      left = ZSTD_compressStream2(context, &output, &input, directive);
-      SIDECAST_ASSERT(!ZSTD_isError(left));
-      out.advance(output.pos);
-    } while (directive == ZSTD_e_end ? left != 0 : input.pos != input.size);
-  };
-  if (pieces.empty()) feed({}, ZSTD_e_end);
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    feed(pieces[i], i + 1 == pieces.size() ? ZSTD_e_end : ZSTD_e_continue);
-  }
+void compress_zstd(ZSTD_CCtx* context, Bytes whole, ByteBuffer& out) {
+  const std::size_t room = ZSTD_compressBound(whole.size());
+  const std::size_t size =
+      ZSTD_compress2(context, out.reserve(room), room, whole.data(), whole.size());
+  SIDECAST_ASSERT(!ZSTD_isError(size));
+  out.advance(size);
 }
 
 }  // namespace
@@ -105,35 +101,28 @@ Compressor::Compressor() : contexts_(std::make_unique<Contexts>()) {}
 Compressor::~Compressor() = default;
 
 std::string Compressor::compress(Compression codec, std::span<const Bytes> pieces) {
-  const std::size_t total = total_bytes(pieces);
+  if (codec == Compression::kNone) {
+    std::string copy;
+    copy.reserve(total_bytes(pieces));
+    for (const Bytes piece : pieces) copy.append(piece);
+    return copy;
+  }
+  const Bytes whole = glue(pieces, contexts_->input);
   ByteBuffer& out = contexts_->output;
   out.clear();
-  // Text shrinks to a fifth or so; what does not fit comes in more chunks.
-  const std::size_t chunk = std::clamp<std::size_t>(total / 2, 4096, 1U << 20U);
-  switch (codec) {
-    case Compression::kNone: {
-      std::string copy;
-      copy.reserve(total);
-      for (const Bytes piece : pieces) copy.append(piece);
-      return copy;
+  if (codec == Compression::kGzip) {
+    if (!contexts_->gzip) contexts_->gzip = std::make_unique<Contexts::Gzip>();
+    compress_gzip(contexts_->gzip->stream, contexts_->gzip->level_buffer.data(), whole, out);
+  } else {
+    if (!contexts_->zstd) {
+      contexts_->zstd.reset(ZSTD_createCCtx());
+      ZSTD_CCtx_setParameter(contexts_->zstd.get(), ZSTD_c_compressionLevel, kZstdLevel);
     }
-    case Compression::kGzip: {
-      if (!contexts_->gzip) contexts_->gzip = std::make_unique<Contexts::Gzip>();
-      Contexts::Gzip& gzip = *contexts_->gzip;
-      compress_gzip(gzip.stream, gzip.level_buffer.data(), pieces, chunk, out);
-      break;
-    }
-    case Compression::kZstd: {
-      if (!contexts_->zstd) {
-        contexts_->zstd.reset(ZSTD_createCCtx());
-        ZSTD_CCtx_setParameter(contexts_->zstd.get(), ZSTD_c_compressionLevel, kZstdLevel);
-      }
-      compress_zstd(contexts_->zstd.get(), pieces, total, chunk, out);
-      break;
-    }
+    compress_zstd(contexts_->zstd.get(), whole, out);
   }
   std::string body(out.view());
-  out.shrink(kOutputBytesKept);
+  out.shrink(kBytesKept);
+  contexts_->input.shrink(kBytesKept);
   return body;
 }
 
