@@ -357,10 +357,14 @@ void add_replay(CLI::App& app, int& exit_code) {
                    "Gateway processes, each with a ring of its own")
       ->capture_default_str()
       ->check(CLI::Range(1, 256));
-  command->add_option("--account", options->accounts,
-                      "Account of the records; several are spread by session");
-  command->add_option("--api-key", options->api_keys,
-                      "API key name of the records; several are spread by session");
+  command
+      ->add_option("--account", options->accounts,
+                   "Account of the records; several are spread by session")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--api-key", options->api_keys,
+                   "API key name of the records; several are spread by session")
+      ->allow_extra_args(false);
   command
       ->add_option("--id-prefix", options->id_prefix,
                    "Begins every generation id; make it differ between runs whose ids must differ")
