@@ -171,14 +171,12 @@ class Thread {
       if (!options_.wait_when_full || status == SIDECAST_OK || status == SIDECAST_SHED)
         return status;
       if (status == SIDECAST_INVALID || status == SIDECAST_SWITCHED_OFF) return status;
-      const sidecast_counters counters = counters_of(writer_);
-      const bool can_never_fit = status == SIDECAST_DROPPED_TOO_LARGE ||
-                                 (status == SIDECAST_DROPPED_FULL && counters.used_bytes == 0);
-      if (can_never_fit) {
+      if (status == SIDECAST_DROPPED_TOO_LARGE) {
         if (generation.flags == 0) return status;
         generation.flags = 0;
         continue;
       }
+      const sidecast_counters counters = counters_of(writer_);
       if (status == SIDECAST_DISABLED) sidecast_refresh(writer_);
       if (counters.used_bytes < seen_used_bytes || counters.written != seen_written)
         progress = monotonic_now();
