@@ -260,7 +260,7 @@ class LaneReader {
   // The trailer of the last record before `head`. Its bytes may be a free room's, which a writer a
   // lap further overwrites: callers look at the head again before they believe it. That race is
   // meant, hence the word-wise volatile loads that the thread sanitizer does not follow.
-  [[gnu::noinline, gnu::no_sanitize("thread")]] RecordTrailer trailer_before(
+  __attribute__((noinline, no_sanitize("thread"))) RecordTrailer trailer_before(
       std::uint64_t head) const noexcept {
     if (head < kRecordBytesMin || head % kRecordAlign != 0) return {};
     const auto word = [this](std::uint64_t position) {

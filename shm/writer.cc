@@ -356,7 +356,11 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
   if (whole_can_fit) {
     const bool may_use_reserve =
         !measured.has_bodies() || (whole <= kFailedBytesMax && is_failed(source));
-    if (try_lanes(Detail::kWhole, whole, may_use_reserve)) return SIDECAST_OK;
+    // Once more if every lane was held: the moment in which all are is short, unless their holders
+    // wait for a core, and a record is not to lose its bodies for that.
+    for (int pass = 0; pass < 2 && !saw_full; ++pass) {
+      if (try_lanes(Detail::kWhole, whole, may_use_reserve)) return SIDECAST_OK;
+    }
   }
   // What the caller keeps and offers again is no loss, so it is not counted as one.
   if (all_or_nothing) {
@@ -368,7 +372,10 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
     return SIDECAST_DROPPED_TOO_LARGE;
   }
   const bool is_worth_shedding = measured.has_bodies() || shed < whole;
-  if (is_worth_shedding && try_lanes(Detail::kShed, shed, true)) return SIDECAST_SHED;
+  const bool has_reason_to_shed = saw_full || !whole_can_fit;
+  if (is_worth_shedding && has_reason_to_shed && try_lanes(Detail::kShed, shed, true)) {
+    return SIDECAST_SHED;
+  }
   if (saw_full) {
     if (!saw_busy) ring.note_full(releases_before, free_bytes);
     ring.count_full(home);

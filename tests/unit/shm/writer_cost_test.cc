@@ -124,9 +124,6 @@ int status_under_filter(Body body) {
 }
 
 TEST(WriterCost, NoSystemCallOnAnOpenRing) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the thread sanitizer makes system calls of its own";
-#endif
   const ScratchDirectory scratch;
   const Kinds kinds;
   // The ring is the child's own: a forked child may not write into its parent's.
@@ -148,9 +145,6 @@ TEST(WriterCost, NoSystemCallOnAnOpenRing) {
 }
 
 TEST(WriterCost, ADisabledWriterMakesNoSystemCallEither) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the thread sanitizer makes system calls of its own";
-#endif
   const pid_t child = fork();
   if (child == 0) {
     const WriterHandle writer("/nowhere/at/all");

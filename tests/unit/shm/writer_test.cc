@@ -191,17 +191,20 @@ TEST_F(WriterTest, ManyThreadsLoseAndRepeatNothing) {
 // that writes: the innermost of as many as there are lanes finds them all busy.
 int handler_depth = 0;
 sidecast_writer* handler_writer = nullptr;
-std::vector<sidecast_status> handler_statuses;
+int handler_statuses[SIDECAST_SWITCHED_OFF + 1];  // how often each came back
 
 TEST_F(WriterTest, AWriteFromASignalHandlerFindsTheLaneBusyAndTakesAnother) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "the thread sanitizer delivers signals later";
+#endif
   const WriterHandle writer(scratch_.path(), 1 << 20, 4);
   handler_writer = writer.get();
   handler_depth = 0;
-  handler_statuses.clear();
+  std::fill(std::begin(handler_statuses), std::end(handler_statuses), 0);
   struct sigaction action = {};
   action.sa_handler = [](int) {
     const SampleGeneration sample("inner", "request");
-    handler_statuses.push_back(sidecast_write_generation(handler_writer, &sample.c));
+    ++handler_statuses[sidecast_write_generation(handler_writer, &sample.c)];
   };
   action.sa_flags = SA_NODEFER;
   struct sigaction previous = {};
@@ -212,8 +215,8 @@ TEST_F(WriterTest, AWriteFromASignalHandlerFindsTheLaneBusyAndTakesAnother) {
   EXPECT_EQ(writer.write(SampleGeneration("outer", "request")), SIDECAST_OK);
   test_point_hook = nullptr;
   sigaction(SIGUSR1, &previous, nullptr);
-  EXPECT_EQ(handler_statuses.front(), SIDECAST_DROPPED_BUSY);
-  EXPECT_EQ(std::count(handler_statuses.begin(), handler_statuses.end(), SIDECAST_OK), 3);
+  EXPECT_EQ(handler_statuses[SIDECAST_OK], 3);
+  EXPECT_EQ(handler_statuses[SIDECAST_DROPPED_BUSY], 1);
   const auto directory = open_directory(scratch_.path());
   EXPECT_EQ(drain(*directory->discover().at(0)).records.size(), 4u);
 }
