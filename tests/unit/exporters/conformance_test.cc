@@ -1,6 +1,7 @@
 // What every destination type must do, whatever it is: each line of the registry passes this suite.
 #include <algorithm>
 #include <memory>
+#include <ostream>
 #include <random>
 #include <set>
 #include <string>
@@ -15,6 +16,12 @@
 #include "exporters/registry.h"
 
 namespace sidecast {
+
+// How CTest names the cases; a pointer would change from run to run.
+static void PrintTo(const Destination* type, std::ostream* out) {
+  *out << type->name;
+}
+
 namespace {
 
 constexpr Timestamp kNow = Timestamp(std::chrono::seconds(1'700'000'000));
