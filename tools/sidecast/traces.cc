@@ -27,6 +27,7 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr std::size_t kContentBytesMax = 160;
+constexpr std::size_t kSpansShownMax = 12;  // of one trace: a longer tree says no more
 
 // What a line of a sink file says, as far as a tree shows it.
 struct SpanSummary {
@@ -165,7 +166,7 @@ Result<SinkFile> read_sink_file(const std::string& path, bool show_content) {
 // Prints one trace, parents before children, siblings by start time.
 class Tree {
  public:
-  Tree(const TraceSummary& trace, const Style& style) : style_(style) {
+  Tree(const TraceSummary& trace, const Style& style) : style_(style), total_(trace.spans.size()) {
     std::unordered_set<std::string_view> ids;
     for (const SpanSummary& span : trace.spans) ids.insert(span.span_id);
     for (const SpanSummary& span : trace.spans) {
@@ -181,13 +182,18 @@ class Tree {
     }
   }
 
-  void print() const { print_children({}, "  "); }
+  void print() {
+    print_children({}, "  ");
+    if (shown_ < total_) fmt::print("  … {} more\n", human_count(total_ - shown_, "span"));
+  }
 
  private:
-  void print_children(std::string_view parent, const std::string& indent) const {
+  void print_children(std::string_view parent, const std::string& indent) {
     const auto found = children_.find(parent);
     if (found == children_.end() || indent.size() > kIndentMax) return;
     for (const SpanSummary* span : found->second) {
+      if (shown_ == kSpansShownMax) return;
+      ++shown_;
       const bool is_last = span == found->second.back();
       print_span(*span, indent + (is_last ? "└─ " : "├─ "));
       const std::string below = indent + (is_last ? "   " : "│  ");
@@ -225,6 +231,8 @@ class Tree {
 
   std::unordered_map<std::string_view, std::vector<const SpanSummary*>> children_;
   const Style& style_;
+  const std::size_t total_;
+  std::size_t shown_ = 0;
 };
 
 void print_totals(const SinkFile& file) {
@@ -273,10 +281,13 @@ int run_traces(const TracesOptions& options) {
     return kExitDone;
   }
   print_totals(*file);
-  // The most telling first: those with most spans.
+  // The most telling first: the largest that can be shown whole, then those that cannot.
   std::vector<TraceSummary>& traces = file->traces;
-  std::stable_sort(traces.begin(), traces.end(),
-                   [](const auto& a, const auto& b) { return a.spans.size() > b.spans.size(); });
+  std::stable_sort(traces.begin(), traces.end(), [](const auto& a, const auto& b) {
+    const bool a_fits = a.spans.size() <= kSpansShownMax;
+    const bool b_fits = b.spans.size() <= kSpansShownMax;
+    return a_fits != b_fits ? a_fits : a.spans.size() > b.spans.size();
+  });
   const Style style(stdout);
   for (std::size_t i = 0; i < std::min(options.count, traces.size()); ++i) {
     fmt::print("\ntrace {}\n", style.dim(traces[i].trace_id));
@@ -296,7 +307,9 @@ void add_traces(CLI::App& app, int& exit_code) {
   command->add_option("FILE", options->file, "JSON Lines of 'sidecast sink --out'")
       ->required()
       ->check(CLI::ExistingFile);
-  command->add_option("-n,--count", options->count, "How many traces, those with most spans first")
+  command
+      ->add_option("-n,--count", options->count,
+                   "How many traces; the largest that fit a screen first")
       ->capture_default_str();
   command->add_flag("--show-content", options->show_content,
                     "Show the beginning of inputs and outputs too");

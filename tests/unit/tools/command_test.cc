@@ -220,6 +220,20 @@ TEST_F(TracesTest, ShowsATreeWithNumbersAndNoContent) {
             "     └─ chat  m-1  1,200 -> 34 tokens  $0.500000  1.5 s  failed\n");
 }
 
+TEST_F(TracesTest, LongTracesAreCutAndShownLast) {
+  std::ofstream lines(path_);
+  for (int i = 0; i < 100; ++i) {
+    lines << R"({"traceId":"long","spanId":")" << i << R"(","parentSpanId":"","name":"n"})"
+          << "\n";
+  }
+  lines << R"({"traceId":"short","spanId":"a","parentSpanId":"","name":"n"})"
+        << "\n"
+        << std::flush;
+  const std::string out = run({"traces", path_}).out;
+  EXPECT_LT(out.find("trace short"), out.find("trace long"));
+  EXPECT_NE(out.find("  … 88 spans more\n"), std::string::npos) << out;
+}
+
 TEST_F(TracesTest, ShowsContentOnlyWhenAskedTo) {
   EXPECT_NE(run({"traces", path_, "--show-content"}).out.find("secret question"),
             std::string::npos);
