@@ -1,6 +1,7 @@
 #include "engine/config/problems.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -12,7 +13,8 @@ namespace {
 std::vector<ConfigProblem> in_file_order(std::vector<ConfigProblem> problems) {
   std::stable_sort(problems.begin(), problems.end(),
                    [](const ConfigProblem& left, const ConfigProblem& right) {
-                     return left.position < right.position;
+                     return std::tie(left.position.line, left.position.column) <
+                            std::tie(right.position.line, right.position.column);
                    });
   return problems;
 }

@@ -2,7 +2,6 @@
 // mistake of a file at once.
 #pragma once
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,7 +14,6 @@ namespace sidecast {
 struct Position {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
-  auto operator<=>(const Position&) const = default;
 };
 
 struct ConfigProblem {
