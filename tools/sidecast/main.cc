@@ -21,6 +21,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "sidecast " SIDECAST_VERSION);
   app.footer(kFooter);
   app.require_subcommand(1);
+  sidecast::add_init(app, exit_code);
+  sidecast::add_validate(app, exit_code);
   sidecast::add_stats(app, exit_code);
   sidecast::add_replay(app, exit_code);
   sidecast::add_sink(app, exit_code);

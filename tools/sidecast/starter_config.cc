@@ -73,8 +73,8 @@ std::string yaml_scalar(std::string_view text) {
   bool is_plain = !text.empty();
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    const bool is_word = std::isalnum(static_cast<unsigned char>(c)) != 0;
-    const bool is_safe_inside = i > 0 && std::string_view("_.-/").find(c) != std::string_view::npos;
+    const bool is_word = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '/';
+    const bool is_safe_inside = i > 0 && std::string_view("_.-").find(c) != std::string_view::npos;
     const bool is_url_colon = c == ':' && text.substr(i).starts_with("://");
     const bool is_port_colon = c == ':' && i + 1 < text.size() &&
                                std::isdigit(static_cast<unsigned char>(text[i + 1])) != 0;
