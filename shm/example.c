@@ -66,9 +66,9 @@ int main(int argc, char **argv) {
 
   counters.struct_size = sizeof counters;
   sidecast_stats(writer, &counters);
-  printf("%ld of %ld written, %llu shed, %llu dropped\n", written, count,
-         (unsigned long long)counters.shed,
-         (unsigned long long)(counters.dropped_full + counters.dropped_busy));
+  const unsigned long long shed = counters.shed;
+  const unsigned long long dropped = counters.dropped_full + counters.dropped_busy;
+  printf("%ld of %ld written, %llu shed, %llu dropped\n", written, count, shed, dropped);
   sidecast_close(writer);
   return written == count ? 0 : 1;
 }

@@ -29,7 +29,8 @@ MODULES = [
         "engine/*",
         [
             "engine/*",
-            # The reader's side of the ring.
+            # The reader's side of the ring, and the enumerators that writers put into records.
+            "shm/include/sidecast.h",
             "shm/reader.h",
             "shm/record.h",
             "shm/settings.h",
