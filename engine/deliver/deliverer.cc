@@ -11,7 +11,7 @@ constexpr std::chrono::milliseconds kTick{250};
 
 Deliverer::Deliverer(const Plan& plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo,
                      stage::Stage& stage, Outlet::Refreeze refreeze)
-    : plan_(plan), loop_(loop), settler_(ledger, redo, stage), refreeze_(std::move(refreeze)) {
+    : loop_(loop), settler_(ledger, redo, stage), refreeze_(std::move(refreeze)) {
   outlets_.resize(plan.destinations.size());
   for (const auto& group : plan.groups) {
     for (const PlannedMember& member : group->members) {

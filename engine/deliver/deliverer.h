@@ -30,7 +30,6 @@ class Deliverer {
  private:
   void tick();
 
-  const Plan& plan_;
   HttpLoop& loop_;
   Settler settler_;
   Outlet::Refreeze refreeze_;
