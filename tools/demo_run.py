@@ -15,6 +15,7 @@ DATA = pathlib.Path(os.environ.get("SIDECAST_DATA") or ROOT.parent / "shared" / 
 BINARIES = ROOT / "build" / "release" / "bin"
 GATEWAYS = 2
 TRACES_SHOWN = 4
+TRACE_SPANS_SHOWN_MAX = 10
 SAMPLE_RECORDS_PER_SECOND = 200
 
 
@@ -65,6 +66,25 @@ def show(*command):
     subprocess.run([str(word) for word in command], check=False)
 
 
+def pick_traces(spans, picked):
+    """A few traces that fit a screen and differ: with a cost first, then with most spans, one a name."""
+    traces = {}
+    for line, span in zip(pipeline.read_lines(spans), pipeline.read_spans(spans)):
+        traces.setdefault(span["traceId"], []).append((line, span))
+
+    def interest(trace):
+        has_cost = any("gen_ai.usage.total_cost" in span["attributes"] for _, span in trace)
+        return has_cost, len(trace)
+
+    fitting = [trace for trace in traces.values() if len(trace) <= TRACE_SPANS_SHOWN_MAX]
+    chosen = {}
+    for trace in sorted(fitting, key=interest, reverse=True):
+        chosen.setdefault(trace[0][1]["name"], trace)
+        if len(chosen) == TRACES_SHOWN:
+            break
+    picked.write_text("".join(f"{line}\n" for trace in chosen.values() for line, _ in trace))
+
+
 def play(run, seconds):
     """The whole run; its verdict, as (records written, distinct records delivered)."""
     sink = run.start_sink("sink")
@@ -89,13 +109,14 @@ def play(run, seconds):
         raise pipeline.Failure(f"replay ended with {code}\n{summary}{replay.last_words()}")
     print(summary.splitlines()[0])
     run.wait_until_settled()
-    engine.stop()
-    sink.stop()
-
     heading("The ledger: sidecast stats")
     show(BINARIES / "sidecast", "stats", "--ring-dir", run.ring_dir)
+    engine.stop()
+    sink.stop()
     heading("A few of the traces that arrived: sidecast traces")
-    show(BINARIES / "sidecast", "traces", sink.out, "-n", TRACES_SHOWN)
+    picked = run.folder / "picked.jsonl"
+    pick_traces(sink.out, picked)
+    show(BINARIES / "sidecast", "traces", picked, "-n", TRACES_SHOWN)
     return judge(run.stats("--check"), pipeline.read_lines(ids), sink)
 
 
