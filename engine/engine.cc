@@ -1,9 +1,5 @@
 #include "engine/engine.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,7 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/log.h"
 #include "engine/batch/plan.h"
@@ -37,8 +36,8 @@ namespace {
 constexpr std::chrono::milliseconds kHousekeeping{50};
 constexpr std::chrono::milliseconds kHeartbeat{500};
 // Of memory_limit: staged spans; the rest is for frozen bodies and the engine itself.
-constexpr std::uint64_t kStageShare = 60;   // percent
-constexpr std::uint64_t kBodyShare = 30;    // percent
+constexpr std::uint64_t kStageShare = 60;  // percent
+constexpr std::uint64_t kBodyShare = 30;   // percent
 // Settling takes at most so many records a transaction (settle.cc), and a counter.
 constexpr std::size_t kSettleOperations = 8192;
 constexpr std::size_t kCommitOperations = 4096;  // lanes and heads of a worker's transaction
@@ -55,7 +54,8 @@ std::uint64_t resident_bytes() {
 
 std::size_t worker_count_of(const Config& config) {
   const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
-  const std::size_t wanted = config.workers != 0 ? config.workers : std::max<std::size_t>(1, cpus - 1);
+  const std::size_t wanted =
+      config.workers != 0 ? config.workers : std::max<std::size_t>(1, cpus - 1);
   return std::min(wanted, ledger::kWorkersMax);
 }
 
@@ -125,9 +125,9 @@ Status Engine::Impl::open() {
   auto planned = make_plan(config, *ledger);
   if (!planned) return fail(std::move(planned.error()));
   plan = std::move(*planned);
-  loop = std::make_unique<HttpLoop>(HttpLoop::Settings{
-      .user_agent = fmt::format("sidecast/{} OTel-OTLP-Exporter-cpp/{}", options.version,
-                                options.version)});
+  loop = std::make_unique<HttpLoop>(
+      HttpLoop::Settings{.user_agent = fmt::format("sidecast/{} OTel-OTLP-Exporter-cpp/{}",
+                                                   options.version, options.version)});
   return recover();
 }
 
@@ -207,8 +207,10 @@ Status Engine::Impl::recover() {
 
 void Engine::Impl::settle_orphans(const std::vector<Recovery::Orphan>& orphans) {
   if (orphans.empty()) return;
-  log_warning("{} staged records belong to destinations that were removed or changed; they are "
-              "dropped(policy_changed)", orphans.size());
+  log_warning(
+      "{} staged records belong to destinations that were removed or changed; they are "
+      "dropped(policy_changed)",
+      orphans.size());
   Settler settler(*ledger, *settle_redo, *stage);
   for (const Recovery::Orphan& orphan : orphans) {
     auto sealed = std::make_shared<SealedBatch>();
@@ -346,6 +348,8 @@ Result<std::unique_ptr<Engine>> Engine::open(Config config, Options options,
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
-bool Engine::run(const std::atomic<bool>& stop) { return impl_->run(stop); }
+bool Engine::run(const std::atomic<bool>& stop) {
+  return impl_->run(stop);
+}
 
 }  // namespace sidecast

@@ -1,4 +1,5 @@
-// The engine: everything in its place and started in the right order. main.cc makes one and runs it.
+// The engine: everything in its place and started in the right order. main.cc makes one and runs
+// it.
 //
 //   housekeeping (the thread of run())   finds rings, retires dead ones, heartbeat, stop and drain
 //   workers (N)                          drain -> stage -> batch; see intake/worker.h

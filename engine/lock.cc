@@ -1,16 +1,15 @@
 #include "engine/lock.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <thread>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "engine/base/log.h"
 
@@ -18,7 +17,10 @@ namespace sidecast {
 
 Result<EngineLock> EngineLock::take(const std::string& path, const std::atomic<bool>& stop) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return fail(fmt::format("open {}: {}", path, std::strerror(errno)));  // NOLINT(concurrency-mt-unsafe): starting thread only
+  if (fd < 0)
+    return fail(
+        fmt::format("open {}: {}", path,
+                    std::strerror(errno)));  // NOLINT(concurrency-mt-unsafe): starting thread only
   bool said = false;
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (stop.load(std::memory_order_relaxed)) {

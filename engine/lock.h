@@ -12,7 +12,8 @@ namespace sidecast {
 class EngineLock {
  public:
   // Waits until the lock is ours; `stop` ends the wait with an Error.
-  [[nodiscard]] static Result<EngineLock> take(const std::string& path, const std::atomic<bool>& stop);
+  [[nodiscard]] static Result<EngineLock> take(const std::string& path,
+                                               const std::atomic<bool>& stop);
   EngineLock(EngineLock&& other) noexcept;
   EngineLock& operator=(EngineLock&&) = delete;
   EngineLock(const EngineLock&) = delete;

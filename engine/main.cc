@@ -1,5 +1,6 @@
 // sidecastd: reads the config, opens the engine, runs it until SIGTERM or SIGINT. The only place
-// where everything meets. Exit codes: 0 done, 1 the thing asked for failed, 2 wrong usage or config.
+// where everything meets. Exit codes: 0 done, 1 the thing asked for failed, 2 wrong usage or
+// config.
 #include <atomic>
 #include <csignal>
 #include <exception>
@@ -18,7 +19,9 @@ namespace {
 std::atomic<bool> stop_requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free);  // set from a signal handler
 
-void request_stop(int /*signal*/) { stop_requested.store(true, std::memory_order_relaxed); }
+void request_stop(int /*signal*/) {
+  stop_requested.store(true, std::memory_order_relaxed);
+}
 
 int run(int argc, char** argv) {
   CLI::App app("sidecastd: drains the rings of LLM gateways and exports their traces");

@@ -29,10 +29,10 @@ std::vector<ledger::Suspect> find_poison(Ledger& ledger) {
     });
     if (known == suspects.end()) {
       // The least suspect makes room.
-      known = std::min_element(suspects.begin(), suspects.end(), [](const auto& a, const auto& b) {
-        return a.weight < b.weight;
-      });
-      *known = {.ring = in_hand.ring, .sequence = in_hand.sequence, .lane = in_hand.lane, .weight = 0};
+      known = std::min_element(suspects.begin(), suspects.end(),
+                               [](const auto& a, const auto& b) { return a.weight < b.weight; });
+      *known = {
+          .ring = in_hand.ring, .sequence = in_hand.sequence, .lane = in_hand.lane, .weight = 0};
     }
     const bool crashed = state == ledger::kCrashedInHand;
     known->weight += crashed ? ledger::kCrashWeight : ledger::kKillWeight;

@@ -1,6 +1,6 @@
-// Recovery: what an engine finds of the one before it. Sealed redo records are applied; entries that
-// somebody must still take become batches again, with the same bytes; those of destinations that
-// exist no more are dropped(policy_changed).
+// Recovery: what an engine finds of the one before it. Sealed redo records are applied; entries
+// that somebody must still take become batches again, with the same bytes; those of destinations
+// that exist no more are dropped(policy_changed).
 #pragma once
 
 #include <functional>

@@ -1,6 +1,6 @@
-// One record in one form: privacy, dialect, encoder, in this order and nowhere else. Whatever leaves
-// (to a destination, to tail, to convert) comes through here, so content that privacy mode removes
-// is gone before a single byte is encoded.
+// One record in one form: privacy, dialect, encoder, in this order and nowhere else. Whatever
+// leaves (to a destination, to tail, to convert) comes through here, so content that privacy mode
+// removes is gone before a single byte is encoded.
 #pragma once
 
 #include <cstdint>

@@ -1,15 +1,15 @@
 #include "bench/bound/bound.h"
 
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
 #include <curl/curl.h>
 #include <isa-l/igzip_lib.h>
 #include <simdjson.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <zstd.h>
-
-#include <algorithm>
-#include <cstring>
-#include <memory>
 
 namespace sidecast::bench {
 namespace {
@@ -65,7 +65,9 @@ struct Out {
 std::size_t varint_size(std::uint64_t value) {
   return (static_cast<std::size_t>(64 - __builtin_clzll(value | 1)) + 6) / 7;
 }
-std::size_t field_size(std::size_t size) { return 1 + varint_size(size) + size; }
+std::size_t field_size(std::size_t size) {
+  return 1 + varint_size(size) + size;
+}
 
 std::size_t value_size(const AttributeValue& value) {
   if (const auto* text = std::get_if<Text>(&value)) return field_size(text->size());
@@ -206,7 +208,8 @@ std::string compress(Compression codec, const std::string& batch) {
     static const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
                                                                               ZSTD_freeCCtx);
     std::string out(ZSTD_compressBound(batch.size()), '\0');
-    out.resize(ZSTD_compressCCtx(context.get(), out.data(), out.size(), batch.data(), batch.size(), 1));
+    out.resize(
+        ZSTD_compressCCtx(context.get(), out.data(), out.size(), batch.data(), batch.size(), 1));
     return out;
   }
   static isal_zstream stream;

@@ -16,7 +16,8 @@ constexpr std::size_t kCorpusBytes = 8U << 20U;
 
 std::string own_text() {
   // Compresses far better than real text: figures made with it are not comparable.
-  std::fprintf(stderr, "payload: no corpus found; a text of our own is used, do not quote figures\n");
+  std::fprintf(stderr,
+               "payload: no corpus found; a text of our own is used, do not quote figures\n");
   std::string text;
   for (unsigned i = 0; text.size() < kCorpusBytes; ++i) {
     text += fmt::format("Paragraph {}: the quick brown fox number {} jumps over {} lazy dogs.\n", i,
@@ -28,7 +29,8 @@ std::string own_text() {
 std::string read_corpus() {
   const char* const data = std::getenv("SIDECAST_DATA");  // NOLINT(concurrency-mt-unsafe)
   const std::string path =
-      std::string(data != nullptr ? data : SIDECAST_SOURCE_DIR "/../shared/data") + "/corpus.txt.gz";
+      std::string(data != nullptr ? data : SIDECAST_SOURCE_DIR "/../shared/data") +
+      "/corpus.txt.gz";
   gzFile file = gzopen(path.c_str(), "rb");
   if (file == nullptr) return own_text();
   std::string text(kCorpusBytes, '\0');

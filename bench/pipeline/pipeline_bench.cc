@@ -7,17 +7,12 @@
 //
 // Counters: cpu_us, bound_us (bench/bound, in the same run on the same bytes) and ratio, the share
 // of the bound that is reached: 1.0 would be an engine of nothing but unavoidable work.
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <thread>
@@ -26,6 +21,10 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 #include <sidecast.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "bench/bound/bound.h"
 #include "bench/pipeline/payload.h"
@@ -45,7 +44,9 @@ namespace {
 constexpr std::size_t kExchanges = 256;
 constexpr std::uint64_t kRecordBytesPerRun = 192U << 20U;
 
-bool is_smoke() { return std::getenv("SIDECAST_BENCH_SMOKE") != nullptr; }  // NOLINT(concurrency-mt-unsafe)
+bool is_smoke() {
+  return std::getenv("SIDECAST_BENCH_SMOKE") != nullptr;
+}  // NOLINT(concurrency-mt-unsafe)
 
 [[noreturn]] void die(const std::string& why) {
   std::fprintf(stderr, "pipeline_bench: %s\n", why.c_str());
@@ -95,8 +96,7 @@ pid_t start_writer(const std::string& ring_dir, const std::vector<Exchange>& exc
     id = fmt::format("gen-{:012}", i);
     sidecast_slice request;
     sidecast_slice response;
-    const auto generation =
-        generation_of(exchanges[i % exchanges.size()], id, request, response);
+    const auto generation = generation_of(exchanges[i % exchanges.size()], id, request, response);
     while (sidecast_write_generation(writer, &generation) != SIDECAST_OK) usleep(200);
   }
   sidecast_close(writer);
@@ -105,7 +105,8 @@ pid_t start_writer(const std::string& ring_dir, const std::vector<Exchange>& exc
 
 Config make_config(const std::string& ring_dir, const std::string& url, std::size_t destinations,
                    const std::string& codec) {
-  std::string yaml = fmt::format("ring_dir: {}\nworkers: 1\nmemory_limit: 1GiB\ndestinations:\n", ring_dir);
+  std::string yaml =
+      fmt::format("ring_dir: {}\nworkers: 1\nmemory_limit: 1GiB\ndestinations:\n", ring_dir);
   for (std::size_t i = 0; i < destinations; ++i) {
     yaml += fmt::format(
         "  - {{name: d{}, type: otlp, endpoint: \"{}\", dialect: openinference, "
@@ -217,13 +218,18 @@ void run_pipeline(benchmark::State& state, const std::string& codec) {
   state.counters["cpu_us"] = cpu_ns / 1000;
   state.counters["bound_us"] = bound.total() / 1000;
   state.counters["ratio"] = bound.total() / cpu_ns;
-  state.SetLabel(fmt::format("bound us: copy {:.2f} parse {:.2f} encode {:.2f} codec {:.2f} send {:.2f}",
-                             bound.copy_ns / 1000, bound.parse_ns / 1000, bound.encode_ns / 1000,
-                             bound.codec_ns / 1000, bound.send_ns / 1000));
+  state.SetLabel(
+      fmt::format("bound us: copy {:.2f} parse {:.2f} encode {:.2f} codec {:.2f} send {:.2f}",
+                  bound.copy_ns / 1000, bound.parse_ns / 1000, bound.encode_ns / 1000,
+                  bound.codec_ns / 1000, bound.send_ns / 1000));
 }
 
-void gzip(benchmark::State& state) { run_pipeline(state, "gzip"); }
-void zstd(benchmark::State& state) { run_pipeline(state, "zstd"); }
+void gzip(benchmark::State& state) {
+  run_pipeline(state, "gzip");
+}
+void zstd(benchmark::State& state) {
+  run_pipeline(state, "zstd");
+}
 
 void sizes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"destinations", "kb_tenths"})->UseManualTime()->Iterations(1);

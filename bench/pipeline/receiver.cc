@@ -1,14 +1,5 @@
 #include "bench/pipeline/receiver.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -17,7 +8,15 @@
 #include <string_view>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace sidecast::bench {
 namespace {
@@ -32,14 +31,15 @@ constexpr std::string_view kAnswer =
 
 struct Connection {
   int fd = -1;
-  std::string head;              // until the blank line
-  std::uint64_t body_left = 0;   // bytes of the current body still to come
+  std::string head;             // until the blank line
+  std::uint64_t body_left = 0;  // bytes of the current body still to come
 };
 
 std::uint64_t content_length(std::string_view head) {
   constexpr std::string_view kName = "ontent-Length: ";  // the first letter's case varies
   const std::size_t at = head.find(kName);
-  return at == std::string_view::npos ? 0 : std::strtoull(head.data() + at + kName.size(), nullptr, 10);
+  return at == std::string_view::npos ? 0
+                                      : std::strtoull(head.data() + at + kName.size(), nullptr, 10);
 }
 
 // False: the connection is over.
@@ -59,8 +59,8 @@ bool serve(Connection& connection, std::vector<char>& buffer) {
     const std::size_t part = std::min<std::uint64_t>(bytes.size(), connection.body_left);
     bytes.remove_prefix(part);
     connection.body_left -= part;
-    if (connection.body_left == 0 &&
-        write(connection.fd, kAnswer.data(), kAnswer.size()) != static_cast<ssize_t>(kAnswer.size())) {
+    if (connection.body_left == 0 && write(connection.fd, kAnswer.data(), kAnswer.size()) !=
+                                         static_cast<ssize_t>(kAnswer.size())) {
       return false;
     }
   }
@@ -117,6 +117,8 @@ Receiver::~Receiver() {
   waitpid(pid_, nullptr, 0);
 }
 
-std::string Receiver::url() const { return fmt::format("http://127.0.0.1:{}/v1/traces", port_); }
+std::string Receiver::url() const {
+  return fmt::format("http://127.0.0.1:{}/v1/traces", port_);
+}
 
 }  // namespace sidecast::bench

@@ -2,10 +2,10 @@
 // 127.0.0.1, reads whole bodies, answers 200 and throws them away.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <string>
+
+#include <sys/types.h>
 
 namespace sidecast::bench {
 

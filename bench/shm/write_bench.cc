@@ -305,8 +305,8 @@ void write_threads(benchmark::State& state) {
     const WriterHandle writer(scratch.path(), 64u << 20, 0);
     const auto directory = open_directory(scratch.path());
     const auto ring = directory->discover().at(0);
-    // One write in fifty of a thread's time, as a busy gateway might: with all threads runnable all the
-    // time, the threads that wait for a core hold a lane that often.
+    // One write in fifty of a thread's time, as a busy gateway might: with all threads runnable all
+    // the time, the threads that wait for a core hold a lane that often.
     const double pause_ns = 16'000;
     const std::size_t each = std::getenv("SIDECAST_BENCH_SMOKE") != nullptr ? 100 : 25'000;
     std::atomic<bool> is_over{false};

@@ -8,6 +8,6 @@ namespace sidecast {
 
 }  // namespace sidecast
 
-#define SIDECAST_ASSERT(expression) \
+#define SIDECAST_ASSERT(expression)    \
   ((expression) ? static_cast<void>(0) \
                 : ::sidecast::assertion_failed(#expression, __FILE__, __LINE__))

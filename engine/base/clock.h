@@ -22,6 +22,8 @@ using Instant = std::chrono::steady_clock::time_point;
 [[nodiscard]] inline Timestamp wall_now() noexcept {
   return std::chrono::time_point_cast<Nanoseconds>(std::chrono::system_clock::now());
 }
-[[nodiscard]] inline Instant monotonic_now() noexcept { return std::chrono::steady_clock::now(); }
+[[nodiscard]] inline Instant monotonic_now() noexcept {
+  return std::chrono::steady_clock::now();
+}
 
 }  // namespace sidecast

@@ -2,8 +2,8 @@
 // the caller's. Strings must be valid UTF-8. One writer per document; not thread-safe.
 #pragma once
 
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 
 #include "engine/base/bytes.h"
 

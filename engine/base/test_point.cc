@@ -24,7 +24,8 @@ Target parse(const char* specification) {
 }
 
 Target& target() {
-  static Target from_environment = parse(std::getenv("SIDECAST_KILL_AT"));  // NOLINT(concurrency-mt-unsafe): nothing sets it
+  static Target from_environment =
+      parse(std::getenv("SIDECAST_KILL_AT"));  // NOLINT(concurrency-mt-unsafe): nothing sets it
   return from_environment;
 }
 

@@ -5,7 +5,9 @@
 namespace sidecast {
 namespace {
 
-unsigned char at(Text text, std::size_t index) { return static_cast<unsigned char>(text[index]); }
+unsigned char at(Text text, std::size_t index) {
+  return static_cast<unsigned char>(text[index]);
+}
 
 // Bytes of the valid character at `index`, or 0. Table 3-7 of the Unicode Standard: no overlong
 // forms, no surrogates, nothing above U+10FFFF.
@@ -60,7 +62,9 @@ constexpr Text kReplacement = "\xEF\xBF\xBD";
 
 }  // namespace
 
-bool is_valid_utf8(Text text) noexcept { return valid_prefix(text) == text.size(); }
+bool is_valid_utf8(Text text) noexcept {
+  return valid_prefix(text) == text.size();
+}
 
 Text to_valid_utf8(Text text, Arena& arena) {
   std::size_t valid = valid_prefix(text);

@@ -78,8 +78,8 @@ void Batcher::seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t des
     }
     pieces_.push_back(format.encoder->suffix);
     std::erase_if(pieces_, [](Bytes piece) { return piece.empty(); });
-    batch->body = std::make_shared<const std::string>(
-        compressor_.compress(format.compression, pieces_));
+    batch->body =
+        std::make_shared<const std::string>(compressor_.compress(format.compression, pieces_));
     batch->content_encoding = content_encoding(format.compression);
   }
   auto sealed = std::make_shared<SealedBatch>();

@@ -40,7 +40,8 @@ class Batcher {
     std::uint64_t spans = 0;
     Instant oldest;
   };
-  [[nodiscard]] static bool fits(const OpenBatch& open, const stage::Entry& entry, const Limits& limits);
+  [[nodiscard]] static bool fits(const OpenBatch& open, const stage::Entry& entry,
+                                 const Limits& limits);
   void seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t destinations, Instant now);
 
   const Plan& plan_;

@@ -24,8 +24,7 @@ const PlannedGroup* Plan::find_group(GroupIndex slot) const noexcept {
   return nullptr;
 }
 
-Result<std::unique_ptr<Plan>> make_plan(std::shared_ptr<const Config> config,
-                                        Ledger& ledger) {
+Result<std::unique_ptr<Plan>> make_plan(std::shared_ptr<const Config> config, Ledger& ledger) {
   static_assert(kGroupMembersMax == ledger::kGroupMembersMax);
   auto plan = std::make_unique<Plan>(std::move(config));
   for (const DestinationConfig& destination : plan->config->destinations) {
@@ -34,10 +33,9 @@ Result<std::unique_ptr<Plan>> make_plan(std::shared_ptr<const Config> config,
     if (!slot) return fail(std::move(slot.error()).with("destination " + destination.name));
     plan->destinations.push_back({.config = &destination, .slot = *slot, .group = 0});
     // relaxed: workers and delivery thread start later.
-    ledger.destination(*slot).state.store(destination.enabled
-                                              ? ledger::DestinationState::kOk
-                                              : ledger::DestinationState::kDisabled,
-                                          std::memory_order_relaxed);
+    ledger.destination(*slot).state.store(
+        destination.enabled ? ledger::DestinationState::kOk : ledger::DestinationState::kDisabled,
+        std::memory_order_relaxed);
   }
   for (const Group& group : plan->router.groups()) {
     auto planned = std::make_unique<PlannedGroup>();

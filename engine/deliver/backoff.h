@@ -21,9 +21,9 @@ struct BackoffLimits {
     const BackoffLimits& limits, unsigned failures, double random,
     std::optional<std::chrono::milliseconds> hint) {
   const double steps = std::min(failures, 64U) - 1.0;
-  const double base = std::min(static_cast<double>(limits.max.count()),
-                               static_cast<double>(limits.first.count()) *
-                                   std::pow(limits.factor, steps));
+  const double base =
+      std::min(static_cast<double>(limits.max.count()),
+               static_cast<double>(limits.first.count()) * std::pow(limits.factor, steps));
   const std::chrono::milliseconds computed(
       static_cast<std::chrono::milliseconds::rep>(base * (1.0 + limits.jitter * random)));
   return hint.has_value() ? std::max(*hint, computed) : computed;

@@ -15,18 +15,20 @@ Deliverer::Deliverer(const Plan& plan, HttpLoop& loop, Ledger& ledger, stage::Re
   outlets_.resize(plan.destinations.size());
   for (const auto& group : plan.groups) {
     for (const PlannedMember& member : group->members) {
-      outlets_[member.destination] = std::make_unique<Outlet>(
-          plan.destinations[member.destination], *group, member.bit,
-          Outlet::Context{.loop = loop_,
-                          .settler = settler_,
-                          .ledger = ledger,
-                          .refreeze = refreeze_,
-                          .give_up_after = plan.config->give_up_after});
+      outlets_[member.destination] =
+          std::make_unique<Outlet>(plan.destinations[member.destination], *group, member.bit,
+                                   Outlet::Context{.loop = loop_,
+                                                   .settler = settler_,
+                                                   .ledger = ledger,
+                                                   .refreeze = refreeze_,
+                                                   .give_up_after = plan.config->give_up_after});
     }
   }
 }
 
-void Deliverer::start() { tick(); }
+void Deliverer::start() {
+  tick();
+}
 
 void Deliverer::tick() {
   const Instant now = monotonic_now();

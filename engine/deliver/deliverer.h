@@ -1,7 +1,6 @@
 // The deliverer: one outlet per destination, on the HTTP loop's thread. Hands each sealed batch to
-// the outlets it is for, lets old batches expire, and frees memory by dropping the oldest batches of
-// whoever holds most.
-// Threads: belongs to the delivery thread, but for settled().
+// the outlets it is for, lets old batches expire, and frees memory by dropping the oldest batches
+// of whoever holds most. Threads: belongs to the delivery thread, but for settled().
 #pragma once
 
 #include <cstdint>

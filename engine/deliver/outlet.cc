@@ -24,7 +24,8 @@ void add(ledger::Counter& counter, std::uint64_t count) {
 
 std::uint64_t encoded_bytes(const SealedBatch& sealed, std::size_t first, std::size_t count) {
   std::uint64_t bytes = 0;
-  for (std::size_t i = first; i < first + count; ++i) bytes += sealed.batch->records[i].encoded.size();
+  for (std::size_t i = first; i < first + count; ++i)
+    bytes += sealed.batch->records[i].encoded.size();
   return bytes;
 }
 
@@ -87,13 +88,12 @@ void Outlet::expand(const SealedBatchPtr& sealed) {
 
 void Outlet::start(Send send) {
   Request attempt = send.request;  // pieces are views: this copies no body
-  const Status authorised = destination_.config->exporter->authorise(
-      attempt, destination_.config->secrets, wall_now());
+  const Status authorised =
+      destination_.config->exporter->authorise(attempt, destination_.config->secrets, wall_now());
   if (!authorised) {
     ready_.push_front(std::move(send));
-    wait_after_failure(DestinationState::kPaused,
-                       {.kind = Verdict::Kind::kPause,
-                        .explanation = authorised.error().message()});
+    wait_after_failure(DestinationState::kPaused, {.kind = Verdict::Kind::kPause,
+                                                   .explanation = authorised.error().message()});
     return;
   }
   ++open_;
@@ -203,11 +203,15 @@ void Outlet::set_state(DestinationState state, const std::string& explanation) {
   if (state == state_) return;
   const std::string& name = destination_.config->name;
   switch (state) {
-    case DestinationState::kOk: log_info("{}: delivers again", name); break;
+    case DestinationState::kOk:
+      log_info("{}: delivers again", name);
+      break;
     case DestinationState::kPaused:
       log_warning("{}: paused, its batches are kept: {}", name, explanation);
       break;
-    default: log_warning("{}: does not deliver, retrying: {}", name, explanation); break;
+    default:
+      log_warning("{}: does not deliver, retrying: {}", name, explanation);
+      break;
   }
   const bool was_available = state_ == DestinationState::kOk;
   const bool is_available = state == DestinationState::kOk;
@@ -223,8 +227,8 @@ void Outlet::set_state(DestinationState state, const std::string& explanation) {
 
 void Outlet::retire(const SealedBatchPtr& sealed, std::size_t records) {
   // A share by count is near enough for the choice of a victim; exact when the batch ends whole.
-  const std::uint64_t share =
-      sealed->batch->uncompressed_bytes * records / std::max<std::size_t>(1, sealed->entries.size());
+  const std::uint64_t share = sealed->batch->uncompressed_bytes * records /
+                              std::max<std::size_t>(1, sealed->entries.size());
   queued_bytes_ -= std::min(queued_bytes_, share);
 }
 

@@ -60,8 +60,7 @@ class Outlet {
   void pump();
   void expand(const SealedBatchPtr& sealed);
   void start(Send send);
-  void finish(Send send, const Request& sent, const Response& response,
-              const TransferTimes& times);
+  void finish(Send send, const Request& sent, const Response& response, const TransferTimes& times);
   void split(const Send& send, const Verdict& verdict);
   void wait_after_failure(ledger::DestinationState state, const Verdict& verdict);
   void recovered();
@@ -76,13 +75,13 @@ class Outlet {
   std::uint8_t bit_;
   Context context_;
   std::deque<SealedBatchPtr> waiting_;
-  std::deque<Send> ready_;  // requests of the oldest batches, next first
+  std::deque<Send> ready_;          // requests of the oldest batches, next first
   std::uint64_t queued_bytes_ = 0;  // uncompressed, of records not yet settled
   std::size_t open_ = 0;            // requests under way
-  std::size_t window_ = 1;          // requests that may be: one more per success, one after a failure
-  unsigned failures_ = 0;           // in a row
+  std::size_t window_ = 1;  // requests that may be: one more per success, one after a failure
+  unsigned failures_ = 0;   // in a row
   Instant not_before_{};
-  HttpLoop::TimerId timer_ = 0;     // 0 = none
+  HttpLoop::TimerId timer_ = 0;  // 0 = none
   ledger::DestinationState state_ = ledger::DestinationState::kOk;
   std::minstd_rand random_;
 };

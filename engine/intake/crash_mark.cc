@@ -1,8 +1,7 @@
 #include "engine/intake/crash_mark.h"
 
-#include <csignal>
-
 #include <array>
+#include <csignal>
 
 namespace sidecast {
 namespace {
@@ -35,6 +34,8 @@ void watch_for_crashes() {
   }
 }
 
-void mark_crashes_of_this_thread(ledger::InHand& in_hand) { in_hand_here = &in_hand; }
+void mark_crashes_of_this_thread(ledger::InHand& in_hand) {
+  in_hand_here = &in_hand;
+}
 
 }  // namespace sidecast

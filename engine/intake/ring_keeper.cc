@@ -96,7 +96,8 @@ void RingKeeper::set_aside(const RingHandle& handle) {
   directory_.quarantine(*handle.ring, "its positions or a record's frame cannot be true");
   // What was read of it stays read; what it says it wrote beyond that is not believed.
   std::uint64_t read = 0;
-  for (std::uint32_t lane = 0; lane < info.lanes; ++lane) read += handle.ring->released(lane).sequence;
+  for (std::uint32_t lane = 0; lane < info.lanes; ++lane)
+    read += handle.ring->released(lane).sequence;
   ledger::Counter& written = ledger_.header().retired.written;
   std::error_code error;
   std::filesystem::create_directories(aside_, error);

@@ -121,9 +121,9 @@ class Worker {
   ledger::WorkerBlock& block_;
   Arena arena_;
   std::vector<Lane> lanes_;
-  std::string record_;          // one record, copied out
+  std::string record_;  // one record, copied out
   shm::RecordView view_;
-  ByteBuffer encoded_;          // all forms of one record, one after the other
+  ByteBuffer encoded_;  // all forms of one record, one after the other
   std::vector<Written> written_;
   std::vector<Routed> routed_;
   // Records by decision, per group, since the last commit.

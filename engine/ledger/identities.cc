@@ -10,8 +10,9 @@ namespace sidecast {
 namespace {
 
 std::uint64_t sum(const ReasonCounts& counts) {
-  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0},
-                         [](std::uint64_t total, const auto& count) { return total + count.second; });
+  return std::accumulate(
+      counts.begin(), counts.end(), std::uint64_t{0},
+      [](std::uint64_t total, const auto& count) { return total + count.second; });
 }
 
 class Checker {

@@ -22,7 +22,8 @@ namespace sidecast {
 
 // The upper edge, in milliseconds, of the bucket that holds the quantile; 0 without any.
 [[nodiscard]] inline double latency_quantile_ms(
-    const std::array<std::atomic<std::uint32_t>, ledger::kLatencyBuckets>& buckets, double quantile) {
+    const std::array<std::atomic<std::uint32_t>, ledger::kLatencyBuckets>& buckets,
+    double quantile) {
   std::array<std::uint64_t, ledger::kLatencyBuckets> counts{};
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {

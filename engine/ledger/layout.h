@@ -84,7 +84,8 @@ struct LedgerHeader {
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t padding0;
-  std::uint64_t epoch;  // random, made with the file: group and destination slots mean nothing in another
+  std::uint64_t
+      epoch;  // random, made with the file: group and destination slots mean nothing in another
   // Writer: the housekeeping thread.
   std::atomic<std::int64_t> pid;
   std::atomic<std::int64_t> started_ns;    // unix time
@@ -103,7 +104,7 @@ struct LedgerHeader {
 
 // Slots are appended by the engine while it starts, and their members never change place.
 struct GroupSlot {
-  std::array<char, 32> hash;    // of the group, hex; all zero = free
+  std::array<char, 32> hash;  // of the group, hex; all zero = free
   std::uint32_t member_count;
   std::uint32_t padding;
   std::array<std::uint32_t, kGroupMembersMax> members;  // destination slot of each bit

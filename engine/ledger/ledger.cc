@@ -1,16 +1,15 @@
 #include "engine/ledger/ledger.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <random>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
@@ -70,8 +69,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& path) {
     close(fd);
     return fail(std::move(error));
   }
-  void* const base =
-      mmap(nullptr, ledger::kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* const base = mmap(nullptr, ledger::kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (base == MAP_FAILED) {
     Error error = system_error("map", path);
     close(fd);
@@ -82,11 +80,14 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& path) {
     munmap(base, ledger::kFileBytes);
     close(fd);
     const std::string aside = path + ".foreign";
-    log_warning("{} is not a ledger of this version; moved to {}, counting begins anew", path, aside);
-    if (std::rename(path.c_str(), aside.c_str()) != 0) return fail(system_error("move aside", path));
+    log_warning("{} is not a ledger of this version; moved to {}, counting begins anew", path,
+                aside);
+    if (std::rename(path.c_str(), aside.c_str()) != 0)
+      return fail(system_error("move aside", path));
     return open(path);
   }
-  if (header->magic == 0) header->epoch = std::random_device{}() + (std::uint64_t{std::random_device{}()} << 32U);
+  if (header->magic == 0)
+    header->epoch = std::random_device{}() + (std::uint64_t{std::random_device{}()} << 32U);
   header->version = ledger::kVersion;
   header->magic = ledger::kMagic;
   return std::unique_ptr<Ledger>(new Ledger(base, true, fd));
@@ -126,7 +127,10 @@ const GroupSlot& Ledger::group(GroupIndex index) const noexcept {
 Status Ledger::allocate(std::size_t offset, std::size_t size) {
   // Really allocated, so that a full file system is an error here and not a SIGBUS later.
   const int failed = posix_fallocate(fd_, static_cast<off_t>(offset), static_cast<off_t>(size));
-  if (failed != 0) return fail(fmt::format("no room for a ledger slot: {}", std::strerror(failed)));  // NOLINT(concurrency-mt-unsafe): starting thread only
+  if (failed != 0)
+    return fail(
+        fmt::format("no room for a ledger slot: {}",
+                    std::strerror(failed)));  // NOLINT(concurrency-mt-unsafe): starting thread only
   return {};
 }
 
@@ -140,9 +144,10 @@ Result<DestinationIndex> Ledger::find_or_add_destination(std::string_view identi
     if (std::string_view(known.data(), known.size()) == identity) return index;
   }
   if (destination_count_ == ledger::kDestinationsMax) {
-    return fail(fmt::format("the ledger holds {} destinations and has no room for another; "
-                            "stop the engine and remove the ledger file to begin anew",
-                            ledger::kDestinationsMax));
+    return fail(
+        fmt::format("the ledger holds {} destinations and has no room for another; "
+                    "stop the engine and remove the ledger file to begin anew",
+                    ledger::kDestinationsMax));
   }
   const auto index = static_cast<DestinationIndex>(destination_count_);
   const std::size_t offset = ledger::kSlotsAt + index * sizeof(DestinationSlot);
@@ -185,8 +190,9 @@ Result<GroupIndex> Ledger::find_or_add_group(std::string_view hash,
     if (place(slot)) return index;
   }
   if (group_count_ == ledger::kGroupsMax) {
-    return fail(fmt::format("the ledger holds {} groups of destinations and has no room for another",
-                            ledger::kGroupsMax));
+    return fail(
+        fmt::format("the ledger holds {} groups of destinations and has no room for another",
+                    ledger::kGroupsMax));
   }
   const auto index = static_cast<GroupIndex>(group_count_);
   const std::size_t offset = ledger::kGroupsAt + index * sizeof(GroupSlot);
@@ -203,7 +209,8 @@ std::uint64_t Ledger::offset_of(const ledger::Counter& counter) const noexcept {
 }
 
 ledger::Counter* Ledger::counter_at(std::uint64_t offset) noexcept {
-  if (offset % alignof(ledger::Counter) != 0 || offset > ledger::kFileBytes - sizeof(ledger::Counter)) {
+  if (offset % alignof(ledger::Counter) != 0 ||
+      offset > ledger::kFileBytes - sizeof(ledger::Counter)) {
     return nullptr;
   }
   return reinterpret_cast<ledger::Counter*>(reinterpret_cast<char*>(header_) + offset);

@@ -1,5 +1,5 @@
-// The ledger: opens the file of ledger/layout.h, finds or appends slots, and names counters by their
-// place in the file, which is how a redo record stores them.
+// The ledger: opens the file of ledger/layout.h, finds or appends slots, and names counters by
+// their place in the file, which is how a redo record stores them.
 //
 // Threads: slots are appended by the starting thread only; afterwards each counter has one writer.
 #pragma once
@@ -23,7 +23,8 @@ class Ledger {
   // Opens or makes the file. A file of another version is moved aside and a new one begun.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(const std::string& path);
   // For `sidecast stats`: read-only; the file must exist.
-  [[nodiscard]] static Result<std::unique_ptr<const Ledger>> open_read_only(const std::string& path);
+  [[nodiscard]] static Result<std::unique_ptr<const Ledger>> open_read_only(
+      const std::string& path);
   ~Ledger();
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;

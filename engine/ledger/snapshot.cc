@@ -1,8 +1,6 @@
 // read_stats(): puts one snapshot together from the ledger, the stage and the rings. Reads only.
 #include "engine/ledger/snapshot.h"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
@@ -10,6 +8,7 @@
 #include <system_error>
 
 #include <fmt/format.h>
+#include <signal.h>
 
 #include "engine/base/clock.h"
 #include "engine/ledger/latency.h"
@@ -36,17 +35,21 @@ std::uint64_t load(const ledger::Counter& counter) {
 template <std::size_t Size>
 std::string text_of(const std::array<char, Size>& bytes) {
   std::string text(bytes.begin(), std::find(bytes.begin(), bytes.end(), '\0'));
-  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, ' ');
   return text;
 }
 
 std::string state_of(const LedgerHeader& header, Timestamp now) {
   const auto pid = static_cast<pid_t>(header.pid.load(std::memory_order_relaxed));
   switch (header.state.load(std::memory_order_relaxed)) {
-    case ledger::EngineState::kNever: return "stopped";
-    case ledger::EngineState::kStopped: return "stopped";
+    case ledger::EngineState::kNever:
+      return "stopped";
+    case ledger::EngineState::kStopped:
+      return "stopped";
     case ledger::EngineState::kRunning:
-    case ledger::EngineState::kStopping: break;
+    case ledger::EngineState::kStopping:
+      break;
   }
   // EPERM: it is there and another user's.
   if (kill(pid, 0) != 0 && errno == ESRCH) return "dead";
@@ -153,7 +156,8 @@ void add_rings(const std::string& ring_dir, StatsSnapshot& stats) {
                            .dropped_busy = counts.dropped_busy,
                            .dropped_too_large = counts.dropped_too_large});
     std::uint64_t released = 0;
-    for (std::uint32_t lane = 0; lane < info.lanes; ++lane) released += ring->released(lane).sequence;
+    for (std::uint32_t lane = 0; lane < info.lanes; ++lane)
+      released += ring->released(lane).sequence;
     stats.records.written += counts.written;
     stats.records.unread += counts.written - std::min(released, counts.written);
     stats.records.shed += counts.shed;

@@ -60,7 +60,8 @@ struct RingStats {
   std::uint64_t dropped_too_large = 0;
 };
 
-using ReasonCounts = std::vector<std::pair<std::string_view, std::uint64_t>>;  // all reasons, in a fixed order
+using ReasonCounts =
+    std::vector<std::pair<std::string_view, std::uint64_t>>;  // all reasons, in a fixed order
 
 // matched = filtered + sampled_out + routed;
 // routed = delivered + sum(rejected) + sum(dropped) + pending + spooled.

@@ -40,8 +40,12 @@ Id hash_id(Text text) noexcept {
 
 }  // namespace
 
-TraceId hash_trace_id(Text text) noexcept { return hash_id<TraceId>(text); }
-SpanId hash_span_id(Text text) noexcept { return hash_id<SpanId>(text); }
+TraceId hash_trace_id(Text text) noexcept {
+  return hash_id<TraceId>(text);
+}
+SpanId hash_span_id(Text text) noexcept {
+  return hash_id<SpanId>(text);
+}
 
 std::optional<TraceId> parse_trace_id(Text text) noexcept {
   if (text.size() == 36) {
@@ -57,6 +61,8 @@ std::optional<TraceId> parse_trace_id(Text text) noexcept {
   return parse_hex<TraceId>(text);
 }
 
-std::optional<SpanId> parse_span_id(Text text) noexcept { return parse_hex<SpanId>(text); }
+std::optional<SpanId> parse_span_id(Text text) noexcept {
+  return parse_hex<SpanId>(text);
+}
 
 }  // namespace sidecast

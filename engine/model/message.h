@@ -11,7 +11,7 @@ namespace sidecast {
 
 enum class PartKind {
   kText,
-  kReasoning,   // thinking the model showed; `signature` holds the provider's opaque proof
+  kReasoning,  // thinking the model showed; `signature` holds the provider's opaque proof
   kRefusal,
   kToolCall,    // id, name, text = arguments exactly as the model produced them
   kToolResult,  // id = call it answers, text = result
@@ -19,7 +19,7 @@ enum class PartKind {
   kAudio,
   kVideo,
   kFile,
-  kOther,       // unknown part: `type` as sent, text = its compact JSON with media scrubbed
+  kOther,  // unknown part: `type` as sent, text = its compact JSON with media scrubbed
 };
 
 struct Part {
@@ -40,18 +40,18 @@ struct Message {
   explicit Message(Arena& arena) : parts(arena.resource()) {}
   Text role;
   Text name;
-  Text tool_call_id;   // on role tool
-  Text finish_reason;  // output only, as received; empty = none came
+  Text tool_call_id;       // on role tool
+  Text finish_reason;      // output only, as received; empty = none came
   bool from_list = false;  // the source's content was a list of parts, not a string
   ArenaVector<Part> parts;
 };
 
 struct Tool {
-  Text type;         // "function" or the provider's hosted tool type
+  Text type;  // "function" or the provider's hosted tool type
   Text name;
   Text description;
-  Text parameters;   // JSON text of the parameter schema, or empty
-  Text json;         // the whole element as JSON text
+  Text parameters;  // JSON text of the parameter schema, or empty
+  Text json;        // the whole element as JSON text
 };
 
 }  // namespace sidecast

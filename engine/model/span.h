@@ -12,7 +12,14 @@
 
 namespace sidecast {
 
-enum class SpanKind : std::uint8_t { kUnspecified, kInternal, kServer, kClient, kProducer, kConsumer };
+enum class SpanKind : std::uint8_t {
+  kUnspecified,
+  kInternal,
+  kServer,
+  kClient,
+  kProducer,
+  kConsumer
+};
 enum class StatusCode : std::uint8_t { kUnset, kOk, kError };
 
 // OTLP AnyValue without nesting: dialects write structures as JSON text.

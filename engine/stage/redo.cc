@@ -1,16 +1,15 @@
 #include "engine/stage/redo.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "engine/base/assert.h"
@@ -36,7 +35,9 @@ struct RedoLog::File {
 RedoLog::RedoLog(File* file, std::size_t operations_max)
     : file_(file), operations_max_(operations_max) {}
 
-RedoLog::~RedoLog() { munmap(file_, sizeof(File) + operations_max_ * sizeof(Operation)); }
+RedoLog::~RedoLog() {
+  munmap(file_, sizeof(File) + operations_max_ * sizeof(Operation));
+}
 
 RedoLog::Operation* RedoLog::operations() const noexcept {
   static_assert(sizeof(File) % alignof(Operation) == 0);
@@ -50,7 +51,9 @@ std::uint64_t RedoLog::checksum(std::size_t count) const noexcept {
 Result<std::unique_ptr<RedoLog>> RedoLog::open(const std::string& path,
                                                std::size_t operations_max) {
   const auto error = [&](std::string_view what, int number) {
-    return fail(fmt::format("{} {}: {}", what, path, std::strerror(number)));  // NOLINT(concurrency-mt-unsafe): starting thread only
+    return fail(
+        fmt::format("{} {}: {}", what, path,
+                    std::strerror(number)));  // NOLINT(concurrency-mt-unsafe): starting thread only
   };
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return error("open", errno);
@@ -154,7 +157,9 @@ void RedoLog::apply(const Operation& operation, void* target) noexcept {
       // relaxed: counters are read one by one; nothing is published through them.
       static_cast<ledger::Counter*>(target)->store(v[1], std::memory_order_relaxed);
       break;
-    case Kind::kHead: static_cast<Segment*>(target)->commit(v[2]); break;
+    case Kind::kHead:
+      static_cast<Segment*>(target)->commit(v[2]);
+      break;
     case Kind::kRelease:
       static_cast<shm::Ring*>(target)->release(operation.small,
                                                {.position = v[2], .sequence = v[3]});
@@ -164,7 +169,9 @@ void RedoLog::apply(const Operation& operation, void* target) noexcept {
       static_cast<Entry*>(target)->pending.fetch_and(~(std::uint64_t{1} << operation.small),
                                                      std::memory_order_release);
       break;
-    case Kind::kRemoveRing: static_cast<shm::Ring*>(target)->remove(); break;
+    case Kind::kRemoveRing:
+      static_cast<shm::Ring*>(target)->remove();
+      break;
   }
 }
 
@@ -177,10 +184,13 @@ void* RedoLog::find(const Operation& operation, const RedoTargets& targets) {
     return targets.ring(std::bit_cast<shm::RingUuid>(UuidWords{v[0], v[1]}));
   };
   switch (operation.kind) {
-    case Kind::kCounter: return targets.ledger->counter_at(v[0]);
-    case Kind::kHead: return segment();
+    case Kind::kCounter:
+      return targets.ledger->counter_at(v[0]);
+    case Kind::kHead:
+      return segment();
     case Kind::kRelease:
-    case Kind::kRemoveRing: return ring();
+    case Kind::kRemoveRing:
+      return ring();
     case Kind::kClearPending: {
       Segment* const found = segment();
       return found == nullptr || operation.small >= ledger::kGroupMembersMax

@@ -70,7 +70,8 @@ class RedoLog {
 
   File* file_;
   std::size_t operations_max_;
-  std::vector<void*> live_;  // the target of each operation noted, so that commit() needs no look-up
+  std::vector<void*>
+      live_;  // the target of each operation noted, so that commit() needs no look-up
 };
 
 }  // namespace sidecast::stage

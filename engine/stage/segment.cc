@@ -1,10 +1,5 @@
 #include "engine/stage/segment.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -12,7 +7,11 @@
 #include <limits>
 #include <new>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "engine/base/assert.h"
@@ -32,7 +31,9 @@ std::uint64_t text_bytes(const EntryFields& fields) noexcept {
 }
 
 Error system_error(std::string_view what, const std::string& path, int error) {
-  return Error(fmt::format("{} {}: {}", what, path, std::strerror(error)));  // NOLINT(concurrency-mt-unsafe): glibc's is safe for known numbers
+  return Error(fmt::format(
+      "{} {}: {}", what, path,
+      std::strerror(error)));  // NOLINT(concurrency-mt-unsafe): glibc's is safe for known numbers
 }
 
 // Over the entry's constant fields and all that follows them, but not over `pending`.
@@ -49,7 +50,9 @@ std::uint64_t checksum_of(const Entry& entry) noexcept {
 Segment::Segment(std::string path, SegmentHeader* header, std::uint64_t mapped_bytes)
     : path_(std::move(path)), header_(header), mapped_bytes_(mapped_bytes) {}
 
-Segment::~Segment() { munmap(header_, mapped_bytes_); }
+Segment::~Segment() {
+  munmap(header_, mapped_bytes_);
+}
 
 Result<std::unique_ptr<Segment>> Segment::create(const std::string& path, SegmentKey key,
                                                  std::uint64_t epoch, std::uint64_t capacity) {
@@ -198,6 +201,8 @@ Status Segment::reuse(const std::string& new_path, std::uint64_t sequence) {
   return {};
 }
 
-void Segment::remove() noexcept { unlink(path_.c_str()); }
+void Segment::remove() noexcept {
+  unlink(path_.c_str());
+}
 
 }  // namespace sidecast::stage

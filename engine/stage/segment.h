@@ -42,11 +42,11 @@ struct SegmentHeader {
 static_assert(sizeof(SegmentHeader) <= kEntriesAt);
 
 struct Entry {
-  std::uint32_t size_bytes;     // of the whole entry with texts, spans and padding
+  std::uint32_t size_bytes;  // of the whole entry with texts, spans and padding
   std::uint32_t encoded_bytes;
-  std::uint64_t checksum;       // XXH3 of everything behind this header and of the fixed fields
+  std::uint64_t checksum;  // XXH3 of everything behind this header and of the fixed fields
   std::atomic<std::uint64_t> pending;  // a bit for each destination of the group that must take it
-  std::uint32_t group;          // slot of the ledger
+  std::uint32_t group;                 // slot of the ledger
   std::uint32_t span_count;
   TraceId trace_id;
   std::int64_t start_ns;

@@ -1,7 +1,8 @@
-// Backoff: exponential, bounded, jittered upwards only, and never shorter than the server asked for.
-#include <gtest/gtest.h>
-
+// Backoff: exponential, bounded, jittered upwards only, and never shorter than the server asked
+// for.
 #include "engine/deliver/backoff.h"
+
+#include <gtest/gtest.h>
 
 namespace sidecast {
 namespace {

@@ -1,5 +1,7 @@
 // The ledger file: slots keep their place over restarts, foreign files do no harm, and the
 // identities say what is wrong.
+#include "engine/ledger/ledger.h"
+
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -9,7 +11,6 @@
 #include <gtest/gtest.h>
 
 #include "engine/ledger/latency.h"
-#include "engine/ledger/ledger.h"
 #include "engine/ledger/paths.h"
 #include "engine/ledger/snapshot.h"
 #include "tests/support/temp_dir.h"
@@ -17,7 +18,9 @@
 namespace sidecast {
 namespace {
 
-std::string id(char letter) { return std::string(32, letter); }
+std::string id(char letter) {
+  return std::string(32, letter);
+}
 
 TEST(Ledger, SlotsAndCountersOutliveTheEngine) {
   const test::TempDir directory;
@@ -100,7 +103,8 @@ TEST(Stats, SayThatNoEngineEverServedTheDirectory) {
 TEST(Stats, IdentitiesThatDoNotHoldAreNamed) {
   StatsSnapshot stats;
   stats.records = {.calls = 10, .written = 10, .read = 10, .routable = 10};
-  stats.destinations.push_back({.name = "d", .matched = 10, .routed = 10, .delivered = 9, .pending = 1});
+  stats.destinations.push_back(
+      {.name = "d", .matched = 10, .routed = 10, .delivered = 9, .pending = 1});
   EXPECT_TRUE(check_identities(stats).empty());
   stats.destinations[0].pending = 0;
   stats.records.unread = 1;

@@ -23,7 +23,9 @@ namespace {
 using test::HttpServer;
 using test::ScriptedReply;
 
-sidecast_text text(std::string_view value) { return {value.data(), value.size()}; }
+sidecast_text text(std::string_view value) {
+  return {value.data(), value.size()};
+}
 
 class Gateway {
  public:
@@ -38,8 +40,9 @@ class Gateway {
   Gateway& operator=(const Gateway&) = delete;
 
   void write(std::string_view id, std::string_view account = {}, std::size_t padding = 0) {
-    const std::string request = fmt::format(
-        R"({{"model":"m","messages":[{{"role":"user","content":"hello{}"}}]}})", std::string(padding, 'x'));
+    const std::string request =
+        fmt::format(R"({{"model":"m","messages":[{{"role":"user","content":"hello{}"}}]}})",
+                    std::string(padding, 'x'));
     const sidecast_slice slice{request.data(), request.size()};
     sidecast_generation generation{};
     generation.struct_size = sizeof generation;
@@ -51,7 +54,8 @@ class Gateway {
     generation.start_ns = 1'700'000'000'000'000'000;
     generation.end_ns = generation.start_ns + 1'000'000;
     // Ends by the test's own time limit if the engine does not read.
-    while (sidecast_write_generation(writer_, &generation) != SIDECAST_OK) std::this_thread::yield();
+    while (sidecast_write_generation(writer_, &generation) != SIDECAST_OK)
+      std::this_thread::yield();
   }
   void write_many(std::size_t count, std::string_view account = {}, std::size_t padding = 0) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -74,10 +78,10 @@ std::string otlp(std::string_view name, const HttpServer& server, std::string_vi
 class Pipeline : public ::testing::Test {
  protected:
   std::unique_ptr<Engine> open(const std::string& destinations, std::string_view settings = {}) {
-    const std::string yaml =
-        fmt::format("ring_dir: {}\nworkers: 2\nbatch_age_max: 50ms\nshutdown_deadline: 2s\n{}"
-                    "destinations:\n{}",
-                    directory_.path(), settings, destinations);
+    const std::string yaml = fmt::format(
+        "ring_dir: {}\nworkers: 2\nbatch_age_max: 50ms\nshutdown_deadline: 2s\n{}"
+        "destinations:\n{}",
+        directory_.path(), settings, destinations);
     auto config = parse_config(yaml, "test.yaml");
     EXPECT_TRUE(config) << config.error().message();
     auto engine = Engine::open(std::move(*config), {.drain = true, .version = "test"}, never_);
@@ -104,7 +108,8 @@ class Pipeline : public ::testing::Test {
   static std::size_t ids_in(const HttpServer& server, std::string_view prefix) {
     std::size_t found = 0;
     for (const auto& request : server.requests()) {
-      for (std::size_t at = 0; (at = request.body.find(prefix, at)) != std::string::npos; ++at) ++found;
+      for (std::size_t at = 0; (at = request.body.find(prefix, at)) != std::string::npos; ++at)
+        ++found;
     }
     return found;
   }
@@ -147,8 +152,8 @@ TEST_F(Pipeline, DestinationsOfOneGroupShareTheirBatches) {
 TEST_F(Pipeline, RecordReachesOnlyDestinationsOfItsAccount) {
   const HttpServer acme;
   const HttpServer globex;
-  const std::string both = otlp("acme", acme, ", accounts: [acme]") +
-                           otlp("globex", globex, ", accounts: [globex]");
+  const std::string both =
+      otlp("acme", acme, ", accounts: [acme]") + otlp("globex", globex, ", accounts: [globex]");
   ASSERT_TRUE(drain(both));
   Gateway gateway(directory_.path());
   gateway.write_many(30, "acme");

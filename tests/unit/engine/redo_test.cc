@@ -1,7 +1,6 @@
 // Redo records: whatever instant a process is killed at, either nothing of a transaction is visible
 // or, after recovery, all of it.
-#include <sys/wait.h>
-#include <unistd.h>
+#include "engine/stage/redo.h"
 
 #include <csignal>
 #include <cstdlib>
@@ -9,10 +8,11 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/base/test_point.h"
 #include "engine/ledger/ledger.h"
-#include "engine/stage/redo.h"
 #include "engine/stage/segment.h"
 #include "tests/support/temp_dir.h"
 
@@ -33,7 +33,8 @@ struct World {
   }
   [[nodiscard]] RedoTargets targets() const {
     return {.ledger = ledger.get(),
-            .segment = [this](SegmentKey key) { return key == segment->key() ? segment.get() : nullptr; },
+            .segment =
+                [this](SegmentKey key) { return key == segment->key() ? segment.get() : nullptr; },
             .ring = [](const shm::RingUuid&) { return nullptr; }};
   }
   [[nodiscard]] ledger::DestinationSlot& destination() const { return ledger->destination(slot); }

@@ -1,5 +1,7 @@
 // Segments and the stage: what is committed survives, what is damaged is set aside, what is settled
 // is used again.
+#include "engine/stage/stage.h"
+
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -7,7 +9,6 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/stage/stage.h"
 #include "tests/support/temp_dir.h"
 
 namespace sidecast::stage {
@@ -116,10 +117,10 @@ TEST_F(SegmentTest, HostileOffsetsPointAtNothing) {
   const auto segment = make();
   const Entry* const entry = segment->append(0, fields_for("gen-1"), "the spans");
   segment->commit(entry->size_bytes);
-  EXPECT_EQ(segment->entry_at(4), nullptr);                    // not aligned
-  EXPECT_EQ(segment->entry_at(8), nullptr);                    // inside an entry
-  EXPECT_EQ(segment->entry_at(entry->size_bytes), nullptr);    // the head
-  EXPECT_EQ(segment->entry_at(~std::uint64_t{7}), nullptr);    // far outside
+  EXPECT_EQ(segment->entry_at(4), nullptr);                  // not aligned
+  EXPECT_EQ(segment->entry_at(8), nullptr);                  // inside an entry
+  EXPECT_EQ(segment->entry_at(entry->size_bytes), nullptr);  // the head
+  EXPECT_EQ(segment->entry_at(~std::uint64_t{7}), nullptr);  // far outside
 }
 
 class StageTest : public ::testing::Test {

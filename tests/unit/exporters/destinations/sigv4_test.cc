@@ -145,8 +145,10 @@ TEST(Sigv4, SignsAsBotocoreDoes) {
   const std::string input = std::string(path) + "/cases.json";
   std::ofstream(input) << cases;
   const std::string script =
-      (std::filesystem::path(__FILE__).parent_path() / "sign_with_botocore.py").string();
-  FILE* const output = ::popen(("python3 '" + script + "' < '" + input + "'").c_str(), "r");
+      SIDECAST_SOURCE_DIR "/tests/unit/exporters/destinations/sign_with_botocore.py";
+  // Debian's own python3: another one in the PATH does not see Debian's packages.
+  FILE* const output =
+      ::popen(("/usr/bin/python3 '" + script + "' < '" + input + "'").c_str(), "r");
   ASSERT_NE(output, nullptr);
   std::string text;
   char buffer[4096];
