@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "shm/layout.h"
 #include "shm/record.h"
@@ -365,14 +366,29 @@ void write_texts(const Source& source, Keep&& keep, FieldWriter& fields) noexcep
                  [&](const sidecast_attempt& attempt) { write_attempt(attempt, keep, fields); });
 }
 
-void complete_header(const sidecast_generation& g, RecordHeader& header) noexcept {
-  header.kind = static_cast<std::uint8_t>(RecordKind::kGeneration);
-  header.first_token_ns = g.first_token_ns;
-  header.http_status = g.http_status;
+RecordKind kind_of(const sidecast_generation&) noexcept {
+  return RecordKind::kGeneration;
 }
-void complete_header(const sidecast_span& s, RecordHeader& header) noexcept {
-  header.kind = static_cast<std::uint8_t>(RecordKind::kSpan);
-  header.span_kind = s.kind;
+RecordKind kind_of(const sidecast_span&) noexcept {
+  return RecordKind::kSpan;
+}
+std::int64_t first_token_of(const sidecast_generation& g) noexcept {
+  return g.first_token_ns;
+}
+std::int64_t first_token_of(const sidecast_span&) noexcept {
+  return 0;
+}
+std::int32_t http_status_of(const sidecast_generation& g) noexcept {
+  return g.http_status;
+}
+std::int32_t http_status_of(const sidecast_span&) noexcept {
+  return 0;
+}
+std::int32_t span_kind_of(const sidecast_generation&) noexcept {
+  return 0;
+}
+std::int32_t span_kind_of(const sidecast_span& s) noexcept {
+  return s.kind;
 }
 
 template <typename Source>
@@ -399,22 +415,30 @@ void encode_source(const Source& source, const Measure& measured, Detail detail,
     fields.body(Tag::kResponseTail, response, measured.response_bytes - ends.tail_bytes,
                 ends.tail_bytes);
   }
-  RecordHeader header{};
-  header.size_bytes = static_cast<std::uint32_t>(size_bytes);
-  header.header_bytes = sizeof(RecordHeader);
-  header.sequence = sequence;
-  header.start_ns = source.start_ns;
-  header.end_ns = source.end_ns;
-  complete_header(source, header);
-  if (detail == Detail::kShed) header.flags |= kRecordShed;
-  if ((source.flags & SIDECAST_WRITE_ABORTED) != 0) header.flags |= kRecordAborted;
-  if (header.end_ns < header.start_ns) {
-    header.end_ns = header.start_ns;
-    header.flags |= kRecordEndClamped;
+  std::uint8_t flags = detail == Detail::kShed ? kRecordShed : 0;
+  if ((source.flags & SIDECAST_WRITE_ABORTED) != 0) flags |= kRecordAborted;
+  std::int64_t end_ns = source.end_ns;
+  if (end_ns < source.start_ns) {
+    end_ns = source.start_ns;
+    flags |= kRecordEndClamped;
   }
-  header.field_bytes =
-      static_cast<std::uint32_t>(fields.position() - out) - std::uint32_t{sizeof(RecordHeader)};
-  std::memcpy(out, &header, sizeof header);
+  // Built in its place: a header filled in field by field elsewhere and then copied by wider words
+  // would wait for its own stores.
+  new (out) RecordHeader{
+      .size_bytes = static_cast<std::uint32_t>(size_bytes),
+      .header_bytes = sizeof(RecordHeader),
+      .kind = static_cast<std::uint8_t>(kind_of(source)),
+      .flags = flags,
+      .sequence = sequence,
+      .start_ns = source.start_ns,
+      .first_token_ns = first_token_of(source),
+      .end_ns = end_ns,
+      .http_status = http_status_of(source),
+      .span_kind = span_kind_of(source),
+      .field_bytes =
+          static_cast<std::uint32_t>(fields.position() - out) - std::uint32_t{sizeof(RecordHeader)},
+      .reserved = 0,
+  };
 }
 
 }  // namespace

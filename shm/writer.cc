@@ -309,11 +309,13 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
 
   const bool all_or_nothing = (source.flags & SIDECAST_WRITE_ALL_OR_NOTHING) != 0;
   const std::uint64_t whole = measured.whole_bytes;
-  const std::uint64_t shed = shed_bytes(source, measured);
-  const std::uint64_t least = std::min(whole, shed);
-  if (least <= widest_record && !all_or_nothing && ring.is_known_full(least)) {
-    ring.count_full(home);
-    return SIDECAST_DROPPED_FULL;
+  // Asked of the hint in two steps, because what a record takes shed costs time to find out.
+  if (!all_or_nothing && ring.is_known_full(whole)) {
+    const std::uint64_t least = std::min(whole, shed_bytes(source, measured));
+    if (least <= widest_record && ring.is_known_full(least)) {
+      ring.count_full(home);
+      return SIDECAST_DROPPED_FULL;
+    }
   }
 
   bool saw_full = false;
@@ -367,6 +369,7 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
     if (!whole_can_fit) return SIDECAST_DROPPED_TOO_LARGE;
     return saw_full ? SIDECAST_DROPPED_FULL : SIDECAST_DROPPED_BUSY;
   }
+  const std::uint64_t shed = shed_bytes(source, measured);
   if (shed > widest_record) {
     ring.count_too_large(home);
     return SIDECAST_DROPPED_TOO_LARGE;
