@@ -44,6 +44,12 @@ void visit_test_point(const char* name) noexcept {
   if (visits.fetch_add(1, std::memory_order_relaxed) + 1 == target().visit) std::raise(SIGKILL);
 }
 
+void visit_poison_point(std::string_view generation_id) noexcept {
+  static const char* const poison =
+      std::getenv("SIDECAST_POISON_ID");  // NOLINT(concurrency-mt-unsafe): nothing sets it
+  if (poison != nullptr && generation_id == poison) std::abort();
+}
+
 }  // namespace sidecast
 
 #endif

@@ -2,18 +2,16 @@
 // engine hangs or is dead.
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "engine/config/config.h"
 #include "engine/ledger/snapshot.h"
 #include "tools/sidecast/commands.h"
+#include "tools/sidecast/ring_place.h"
 #include "tools/sidecast/stats_text.h"
 #include "tools/sidecast/terminal.h"
 
@@ -21,26 +19,11 @@ namespace sidecast {
 namespace {
 
 struct StatsOptions {
-  std::string config_file;
-  std::string ring_dir;
+  RingPlace place;
   double watch_s = 0;  // 0 = once
   bool check = false;
   bool json = false;
 };
-
-Result<std::string> find_ring_dir(const StatsOptions& options) {
-  if (!options.ring_dir.empty()) return options.ring_dir;
-  if (!options.config_file.empty()) {
-    auto config = load_config(options.config_file);
-    if (!config) return fail(std::move(config.error()));
-    return config->ring_dir;
-  }
-  const char* const from_environment =
-      std::getenv("SIDECAST_RING_DIR");  // NOLINT(concurrency-mt-unsafe): one thread
-  if (from_environment != nullptr && *from_environment != '\0')
-    return std::string(from_environment);
-  return Config{}.ring_dir;
-}
 
 // Prints one snapshot; the exit code says whether it could be read and, with --check, is sound.
 int show(const std::string& ring_dir, const StatsOptions& options, const Style& style) {
@@ -62,7 +45,7 @@ int show(const std::string& ring_dir, const StatsOptions& options, const Style& 
 }
 
 int run_stats(const StatsOptions& options) {
-  const Result<std::string> ring_dir = find_ring_dir(options);
+  const Result<std::string> ring_dir = find_ring_dir(options.place);
   if (!ring_dir) {
     print_error("stats: " + ring_dir.error().message());
     return kExitUsage;
@@ -88,14 +71,7 @@ void add_stats(CLI::App& app, int& exit_code) {
       "Show the engine, its records, rings and destinations: every record has exactly one fate "
       "per\n"
       "destination, and the sums are exact. Answers also when the engine hangs or is dead.");
-  CLI::Option* const config = command
-                                  ->add_option("--config", options->config_file,
-                                               "The engine's config; names the ring directory")
-                                  ->check(CLI::ExistingFile);
-  command
-      ->add_option("--ring-dir", options->ring_dir,
-                   "Ring directory; else $SIDECAST_RING_DIR, else /dev/shm/sidecast")
-      ->excludes(config);
+  add_ring_place(*command, options->place);
   command
       ->add_option("--watch", options->watch_s, "Again every so many seconds, 2 if none are given")
       ->expected(0, 1)

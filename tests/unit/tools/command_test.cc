@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -85,7 +86,7 @@ Ended run(std::vector<std::string> arguments) {
 }
 
 TEST(Command, HelpAndVersionAreSuccess) {
-  for (const char* command : {"replay", "sink", "stats", "traces"}) {
+  for (const char* command : {"replay", "ring", "sink", "stats", "traces"}) {
     const Ended help = run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_NE(help.out.find("Usage:"), std::string::npos) << help.out;
@@ -112,6 +113,9 @@ TEST(Command, WrongUsageIsExitCodeTwo) {
   EXPECT_EQ(run({"replay", SIDECAST_PROGRAM, "--threads", "0"}).exit_code, 2);
   EXPECT_EQ(run({"stats", "--config", "/no/such/file"}).exit_code, 2);
   EXPECT_EQ(run({"stats", "--watch", "often"}).exit_code, 2);
+  EXPECT_EQ(run({"ring"}).exit_code, 2);
+  EXPECT_EQ(run({"ring", "dump"}).exit_code, 2);
+  EXPECT_EQ(run({"ring", "ls", "--ring-dir", "a", "--config", SIDECAST_PROGRAM}).exit_code, 2);
   const Ended ended = run({"sink", "--misbehave", "status=9"});
   EXPECT_EQ(ended.exit_code, 2);
   EXPECT_EQ(ended.out,
@@ -190,6 +194,99 @@ TEST(Command, ReplayOfManyProcessesWritesEachIdOnce) {
   }
   EXPECT_EQ(read, logged);
   EXPECT_EQ(std::set<std::string>(read.begin(), read.end()).size(), 50U);
+}
+
+class RingCommandTest : public testing::Test {
+ protected:
+  // Three records in one lane: one thread always takes the same.
+  RingCommandTest() {
+    std::string error;
+    directory_ = shm::RingDirectory::open(rings_, error);
+    const Ended ended =
+        run({"replay", "--ring-dir", rings_, "--ring-bytes", "1MiB", "--account", "acme",
+             scratch_.put("e.jsonl", R"({"id":"first","request":{"q":"a secret question"}})"
+                                     "\n"
+                                     R"({"id":"second","response_sse":"data: a secret answer\n\n"})"
+                                     "\n"
+                                     R"({"id":"third","request":{}})"
+                                     "\n")});
+    EXPECT_EQ(ended.exit_code, 0) << ended.out;
+  }
+  [[nodiscard]] nlohmann::json list() const {
+    const Ended ended = run({"ring", "ls", "--ring-dir", rings_, "--json"});
+    EXPECT_EQ(ended.exit_code, 0) << ended.out;
+    return nlohmann::json::parse(ended.out);
+  }
+  [[nodiscard]] Ended dump(std::vector<std::string> more) const {
+    more.insert(more.begin(), {"ring", "dump", "--ring-dir", rings_});
+    return run(std::move(more));
+  }
+
+  const Scratch scratch_;
+  const std::string rings_ = scratch_.file("rings");
+  std::unique_ptr<shm::RingDirectory> directory_;
+};
+
+TEST_F(RingCommandTest, ListsWhoseRingItIsHowFullAndWhatWasSetAside) {
+  static_cast<void>(scratch_.put("rings/foreign.ring", "no ring"));
+  const auto listed = list();
+  ASSERT_EQ(listed["rings"].size(), 1U);
+  const auto& ring = listed["rings"][0];
+  EXPECT_EQ(ring["state"], "dead") << "its writer has ended and no engine has taken it";
+  EXPECT_GT(ring["pid"], 0);
+  EXPECT_GT(ring["lanes"], 0);
+  EXPECT_EQ(ring["written"], 3);
+  EXPECT_EQ(ring["shed"], 0);
+  EXPECT_EQ(ring["dropped"], nlohmann::json::parse(R"({"full":0,"busy":0,"too_large":0})"));
+  EXPECT_GT(ring["used_bytes"], 0);
+  EXPECT_GT(ring["fill"], 0);
+  ASSERT_EQ(listed["set_aside"].size(), 1U);
+  EXPECT_EQ(listed["set_aside"][0]["file"], "foreign.ring");
+  EXPECT_NE(listed["set_aside"][0]["reason"], "");
+
+  const Ended table = run({"ring", "ls", "--ring-dir", rings_});
+  EXPECT_EQ(table.exit_code, 0);
+  EXPECT_NE(table.out.find(ring["file"].get<std::string>()), std::string::npos) << table.out;
+  EXPECT_NE(table.out.find("set aside foreign.ring: "), std::string::npos) << table.out;
+
+  ASSERT_TRUE(directory_->discover().at(0)->try_retire());
+  EXPECT_EQ(list()["rings"][0]["state"], "retired");
+}
+
+TEST_F(RingCommandTest, DumpsOneRecordWithoutContentAndMovesNothing) {
+  const std::string name = list()["rings"][0]["file"];
+  const Ended first = dump({name.substr(0, 8), "--json"});
+  ASSERT_EQ(first.exit_code, 0) << first.out;
+  EXPECT_EQ(first.out.find("secret"), std::string::npos) << first.out;
+  const auto record = nlohmann::json::parse(first.out);
+  EXPECT_EQ(record["ring"], name);
+  EXPECT_EQ(record["kind"], "generation");
+  EXPECT_EQ(record["generation_id"], "gen-first-0");
+  EXPECT_EQ(record["account"], "acme");
+  EXPECT_EQ(record["request"]["redacted_bytes"], record["request_bytes"]);
+
+  const auto second = nlohmann::json::parse(
+      dump({name, "--record", "1", "--lane", record["lane"].dump(), "--json", "--show-content"})
+          .out);
+  EXPECT_EQ(second["generation_id"], "gen-second-1");
+  EXPECT_EQ(second["response"], "data: a secret answer\n\n");
+
+  const Ended lines = dump({name});
+  EXPECT_EQ(lines.exit_code, 0);
+  EXPECT_NE(lines.out.find("first"), std::string::npos) << lines.out;
+  EXPECT_EQ(lines.out.find("secret"), std::string::npos) << lines.out;
+  EXPECT_NE(dump({name, "--show-content"}).out.find("a secret question"), std::string::npos);
+  EXPECT_EQ(nlohmann::json::parse(dump({name, "--json"}).out), record) << "no cursor has moved";
+}
+
+TEST_F(RingCommandTest, WhatIsNotThereIsAnErrorThatSaysSo) {
+  const std::string name = list()["rings"][0]["file"];
+  const Ended beyond = dump({name, "--record", "3"});
+  EXPECT_EQ(beyond.exit_code, 1);
+  EXPECT_NE(beyond.out.find("holds 3 unread records"), std::string::npos) << beyond.out;
+  EXPECT_EQ(dump({name, "--lane", "99"}).exit_code, 1);
+  EXPECT_EQ(dump({"nonsense"}).exit_code, 1);
+  EXPECT_EQ(run({"ring", "ls", "--ring-dir", scratch_.file("nowhere")}).exit_code, 1);
 }
 
 class TracesTest : public testing::Test {
