@@ -175,7 +175,6 @@ bool Worker::take_record(const Lane& lane, std::uint64_t sequence) {
   if (shm::parse_record(record_, view_) != shm::RecordError::kNone) {
     counters_.add(block_.malformed, 1);
   } else {
-    SIDECAST_POISON_POINT(view_.generation_id);
     const Trace trace = normaliser_.normalise(view_, lane.ring->ring->info().uuid, lane.lane,
                                               NormaliseOptions{}, arena_);
     taken = route_and_stage(lane, trace, sequence);

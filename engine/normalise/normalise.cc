@@ -1,5 +1,6 @@
 #include "engine/normalise/normalise.h"
 
+#include "engine/base/test_point.h"
 #include "engine/base/utf8.h"
 #include "engine/normalise/body.h"
 #include "engine/normalise/detect.h"
@@ -67,7 +68,8 @@ struct Normaliser::Impl {
   void read_response(Bytes bytes);
   void read_answer(JsonValue answer);
   void read_stream(StreamReader& stream);
-  void read_torn(Bytes head, Bytes tail);
+  // Beginning and end of an answer of `answer_bytes`.
+  void read_torn(Bytes head, Bytes tail, std::uint64_t answer_bytes);
   void read_span(const shm::RecordView& record);
   void choose_api(const Api* by_answer);
 
@@ -90,6 +92,7 @@ Normaliser::~Normaliser() = default;
 
 Trace Normaliser::normalise(const shm::RecordView& record, const shm::RingUuid& ring,
                             std::uint32_t lane, const NormaliseOptions& options, Arena& arena) {
+  SIDECAST_POISON_POINT(record.generation_id);
   Trace trace(arena);
   Impl& impl = *impl_;
   Reading& reading = impl.reading.emplace(trace, arena);
@@ -185,7 +188,7 @@ void Normaliser::Impl::read_bodies(const shm::RecordView& record) {
     read_response(record.response);
   }
   if (!record.request.empty()) read_request();
-  if (record.shed) read_torn(record.response_head, record.response_tail);
+  if (record.shed) read_torn(record.response_head, record.response_tail, record.response_bytes);
   if (trace.operation == Operation::kUnknown) trace.operation = api->operation;
   trace.kind = kind_of(*api, trace.operation);
   set_if_empty(trace.model_requested, model_of_endpoint(trace.endpoint, reading->arena));
@@ -240,7 +243,8 @@ void Normaliser::Impl::read_response(Bytes bytes) {
   choose_api(nullptr);
   trace.output_value = scrub_text(valid(bytes), arena);
   read_torn(bytes.substr(0, kHeadBytes),
-            bytes.size() > kTailBytes ? bytes.substr(bytes.size() - kTailBytes) : Bytes());
+            bytes.size() > kTailBytes ? bytes.substr(bytes.size() - kTailBytes) : Bytes(),
+            bytes.size());
 }
 
 // Which API a stream follows shows in its first events; then they are read again from the start.
@@ -276,7 +280,16 @@ void Normaliser::Impl::read_answer(JsonValue answer) {
   find_usage(answer, reported, *reading);
 }
 
-void Normaliser::Impl::read_torn(Bytes head, Bytes tail) {
+void Normaliser::Impl::read_torn(Bytes head, Bytes tail, std::uint64_t answer_bytes) {
+  if (head.size() + tail.size() == answer_bytes) {
+    // All of a small answer: in one piece, so that no number is lost at the seam.
+    char* const whole = reading->arena.allocate(head.size() + tail.size());
+    head.copy(whole, head.size());
+    tail.copy(whole + head.size(), tail.size());
+    scan_torn_answer(valid({whole, head.size() + tail.size()}), reported, parser, event.json,
+                     *reading);
+    return;
+  }
   for (const Bytes piece : {head, tail}) {
     scan_torn_answer(valid(piece), reported, parser, event.json, *reading);
   }

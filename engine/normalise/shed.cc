@@ -46,7 +46,7 @@ struct Member {
   Text key;
   Wanted wanted;
 };
-constexpr std::array<Member, 17> kMembers = {{
+constexpr std::array<Member, 21> kMembers = {{
     {"model", Wanted::kModel},
     {"modelVersion", Wanted::kModel},
     {"finish_reason", Wanted::kFinishReason},
@@ -63,6 +63,10 @@ constexpr std::array<Member, 17> kMembers = {{
     {"output_tokens", Wanted::kCount},
     {"prompt_eval_count", Wanted::kCount},
     {"eval_count", Wanted::kCount},
+    {"inputTextTokenCount", Wanted::kCount},
+    {"tokenCount", Wanted::kCount},
+    {"prompt_token_count", Wanted::kCount},
+    {"generation_token_count", Wanted::kCount},
     {"cost", Wanted::kCount},
 }};
 
