@@ -21,6 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "test-logs"
 JOBS = os.environ.get("SIDECAST_JOBS") or str(os.cpu_count() or 2)
 REQUIRE_ALL = os.environ.get("SIDECAST_REQUIRE_ALL") == "1"
+# Skips that no installation mends: the data set, a sanitizer in the way, tests that need root.
+EXCUSED = re.compile(r"SIDECAST_DATA|data set|NOT CHECKED|sanitizer|needs root", re.IGNORECASE)
 SKIPPED = 77  # the exit code by which a check or a test says that it could not run
 TIDY_MINUTES = "5"
 FAILED_TESTS_SHOWN_MAX = 10
@@ -36,8 +38,8 @@ THREADED = ["sidecast", "sidecastd", "tests/unit/shm/all", "tests/unit/engine/al
 PRESETS = {
     "dev": ("g++", [], []),
     "asan": ("g++", [], ["--label-exclude", "dev_only"]),
-    "tsan": ("g++", ["--target", *THREADED], ["--label-exclude", "dev_only", "--exclude-regex", "_NOT_BUILT|^repository|^model"]),
-    "fuzz": ("clang++-14", ["--target", "tests/fuzz/all"], ["--tests-regex", "_fuzz$"]),
+    "tsan": ("g++", ["--target", *THREADED], ["--label-exclude", "dev_only", "--exclude-regex", "_NOT_BUILT|^repository|^model|^fuzz|exported_symbols"]),
+    "fuzz": ("clang++-14", ["--target", "tests/fuzz/all"], ["--tests-regex", "^fuzz[.]"]),
 }
 
 
@@ -49,8 +51,8 @@ class Tally:
         self.failed = []
         self.skipped = []  # (name, why)
 
-    def skip(self, name, why, for_want_of_data=False):
-        if REQUIRE_ALL and not for_want_of_data:
+    def skip(self, name, why):
+        if REQUIRE_ALL and not EXCUSED.search(why):
             self.failed.append(f"{name}: skipped, and SIDECAST_REQUIRE_ALL=1 forbids it: {why}")
         else:
             self.skipped.append((name, why))
@@ -103,6 +105,14 @@ def show_end(log):
     say(f"  all of it: {log.relative_to(ROOT)}")
 
 
+def reason_of_skip(output):
+    """What a skipped test said: the line GoogleTest prints after "Skipped", or the last one."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    after = [lines[i + 1] for i, line in enumerate(lines[:-1]) if line.endswith(": Skipped")]
+    excuses = [line for line in lines if EXCUSED.search(line)]
+    return (after + excuses + lines[-1:] + ["it did not say why"])[0]
+
+
 def read_results(preset, junit, tally):
     """Adds CTest's results to the tally; how many tests there were."""
     shown = 0
@@ -114,13 +124,9 @@ def read_results(preset, junit, tally):
         if status == "run":
             tally.passed += 1
         elif status == "notrun" or case.find("skipped") is not None:
-            why = output.splitlines()[-1] if output else case.find("skipped").get("message", "")
-            for line in output.splitlines():
-                if "skip" in line.lower() and "SIDECAST_DATA" in line:
-                    why = line
-            tally.skip(name, why.strip(), for_want_of_data="SIDECAST_DATA" in why)
+            tally.skip(name, reason_of_skip(output))
         elif status == "disabled":
-            tally.skip(name, "disabled")
+            tally.skip(name, "it is disabled")
         else:
             tally.failed.append(name)
             if shown < FAILED_TESTS_SHOWN_MAX:
