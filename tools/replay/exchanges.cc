@@ -63,7 +63,9 @@ Result<Exchange> parse_exchange(ondemand::parser& parser, std::string& line, Are
   Exchange exchange;
   try {
     ondemand::document document = parser.iterate(line.data(), line.size(), line.capacity()).value();
-    for (auto field : document.get_object().value()) {
+    // A name of its own: the loop would not keep the temporary result alive.
+    ondemand::object members = document.get_object().value();
+    for (auto field : members) {
       const std::string_view name = field.unescaped_key().value();
       read_member(name, field.value().value(), arena, exchange);
     }
