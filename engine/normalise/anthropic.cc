@@ -30,7 +30,8 @@ void read_response(JsonValue body, Reading& reading) {
   set_if_empty(trace.response_id, reading.text(body.find("id")));
   set_if_empty(trace.model_served, reading.text(body.find("model")));
   set_if_empty(trace.service_tier, reading.text(body.find("usage", "service_tier")));
-  const JsonValue content = body.find("content");
+  JsonValue content = body.find("content");
+  if (!content) content = body.find("completion");  // of the text completions of old
   if (!content.is_present()) return;
   // Results of Anthropic's own tools stand among the blocks and stay there.
   Message& message = trace.output_messages.emplace_back(reading.arena);

@@ -43,23 +43,25 @@ StreamReader::StreamReader(JsonValue array, JsonParser& parser, Body& body, Read
 }
 
 void StreamReader::rewind() {
-  lines_ = stream_;
+  sse_.reset();
+  lines_ = {};
   if (array_) {
     element_.emplace(array_.begin());
   } else if (looks_like_sse(stream_)) {
     sse_.emplace(stream_);
+  } else {
+    lines_ = stream_;
   }
 }
 
 std::optional<SseEvent> StreamReader::next_payload() {
-  if (sse_) return sse_->next(reading_.arena);
   while (!lines_.empty()) {
     const std::size_t end = lines_.find('\n');
     const Text line = lines_.substr(0, end);
     lines_ = end == Text::npos ? Text() : lines_.substr(end + 1);
     if (line.find('{') != Text::npos) return SseEvent{{}, line};
   }
-  return std::nullopt;
+  return sse_ ? sse_->next(reading_.arena) : std::nullopt;
 }
 
 std::optional<StreamEvent> StreamReader::next() {
@@ -71,7 +73,11 @@ std::optional<StreamEvent> StreamReader::next() {
   }
   while (const std::optional<SseEvent> event = next_payload()) {
     if (event->data.empty() || event->data == "[DONE]") continue;
-    if (!body_.load(event->data, parser_, reading_.arena)) continue;
+    if (!body_.load(event->data, parser_, reading_.arena)) {
+      // Some servers forget the blank line between events: then each line is one.
+      if (event->data.find('\n') != Text::npos) lines_ = event->data;
+      continue;
+    }
     reading_.media = &body_.media;
     return StreamEvent{event->name, body_.root()};
   }

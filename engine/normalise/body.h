@@ -51,7 +51,7 @@ class StreamReader {
 
   Bytes stream_;
   std::optional<SseReader> sse_;
-  Text lines_;
+  Text lines_;  // still to be read, each an event
   JsonValue array_;
   std::optional<JsonValue::Iterator> element_;
   JsonParser& parser_;

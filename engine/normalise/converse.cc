@@ -145,6 +145,11 @@ struct Block {
   TextField signature;
   TextField redacted;
   TextField input;
+
+  [[nodiscard]] bool is_text() const noexcept {
+    return !is_tool_use && !input.has_come() && !redacted.has_come() && !reasoning.has_come() &&
+           !signature.has_come();
+  }
 };
 
 class Assembly {
@@ -156,7 +161,13 @@ class Assembly {
         blocks_(reading.arena.resource()) {}
 
   void add(const StreamEvent& event) {
-    const JsonValue value = event.value;
+    JsonValue value = event.value;
+    // Nova's InvokeModel names the event inside: {"contentBlockDelta":{...}}.
+    for (const Text wrapper : {"messageStart", "contentBlockStart", "contentBlockDelta",
+                               "contentBlockStop", "messageStop", "metadata"}) {
+      const JsonValue wrapped = event.value.find(wrapper);
+      if (wrapped.is_object()) value = wrapped;
+    }
     if (const JsonValue index = value.find("contentBlockIndex")) {
       if (Block* const block = block_at(index.integer().value_or(0))) add_to_block(value, *block);
       return;
@@ -180,7 +191,7 @@ class Assembly {
     members_.write(out);
     out.key("output").begin_object().key("message").begin_object();
     out.key("role").string("assistant").key("content").begin_array();
-    for (const Block& block : blocks_) write_block(block, out);
+    for (std::size_t i = 0; i < blocks_.size();) i = write_block(i, out);
     out.end_array().end_object().end_object().end_object();
   }
 
@@ -211,8 +222,11 @@ class Assembly {
     block.redacted.append(reasoning.find("redactedContent"), reading_);
   }
 
-  void write_block(const Block& block, JsonWriter& out) {
+  // Returns the index behind it: Nova counts a block up for every piece of text, so neighbouring
+  // blocks of text are one.
+  [[nodiscard]] std::size_t write_block(std::size_t index, JsonWriter& out) {
     Arena& arena = reading_.arena;
+    const Block& block = blocks_[index];
     out.begin_object();
     if (block.is_tool_use || block.input.has_come()) {
       out.key("toolUse").begin_object();
@@ -235,9 +249,15 @@ class Assembly {
       block.signature.write("signature", arena, out);
       out.end_object().end_object();
     } else {
-      block.text.write("text", arena, out);
+      TextPieces text(arena);
+      for (; index < blocks_.size() && blocks_[index].is_text(); ++index) {
+        text.append(blocks_[index].text.join(arena));
+      }
+      out.key("text").string(scrub_text(text.join(arena), arena)).end_object();
+      return index;
     }
     out.end_object();
+    return index + 1;
   }
 
   Reading& reading_;

@@ -38,8 +38,12 @@ const Api* api_of_answer(JsonValue answer, Text event_name) noexcept {
   if (type == "message" || type == "message_start") return &kAnthropic;
   if (type == "message-start" || has(answer, "event_type")) return &kCohere;
   if (has(answer, "candidates") || has(answer, "usageMetadata")) return &kGemini;
-  if (has(answer.find("output"), "message") || event_name == "messageStart") return &kConverse;
+  if (has(answer.find("output"), "message") || event_name == "messageStart" ||
+      has(answer, "messageStart")) {
+    return &kConverse;
+  }
   if (has(answer, "done") && has(answer, "created_at")) return &kOllama;
+  if (first_element(answer.find("outputs")).is_object()) return &kOpenAiChat;  // xAI's gRPC as JSON
   if (const JsonValue choices = answer.find("choices"); choices.is_array()) {
     const JsonValue choice = first_element(choices);
     return has(choice, "text") && !has(choice, "message") ? &kOpenAiCompletions : &kOpenAiChat;

@@ -190,12 +190,18 @@ struct Candidate {
 class Assembly {
  public:
   explicit Assembly(Reading& reading)
-      : reading_(reading), candidates_(reading.arena.resource()), members_(reading.arena) {}
+      : reading_(reading),
+        candidates_(reading.arena.resource()),
+        usage_(reading.arena),
+        members_(reading.arena) {}
 
   void add(JsonValue event) {
     for (const JsonMember member : event) {
       if (member.key == "candidates") {
         for (const JsonMember candidate : member.value) add_candidate(candidate.value);
+      } else if (member.key == "usageMetadata") {
+        // The last event's may leave out what an earlier one said.
+        for (const JsonMember count : member.value) usage_.set(count, reading_);
       } else {
         members_.set(member, reading_);
       }
@@ -219,6 +225,11 @@ class Assembly {
       out.end_object();
     }
     out.end_array();
+    if (!usage_.empty()) {
+      out.key("usageMetadata").begin_object();
+      usage_.write(out);
+      out.end_object();
+    }
     members_.write(out);
     out.end_object();
   }
@@ -269,6 +280,7 @@ class Assembly {
 
   Reading& reading_;
   ArenaVector<Candidate> candidates_;
+  LastMembers usage_;
   LastMembers members_;
 };
 

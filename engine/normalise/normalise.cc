@@ -1,5 +1,7 @@
 #include "engine/normalise/normalise.h"
 
+#include <algorithm>
+
 #include "engine/base/test_point.h"
 #include "engine/base/utf8.h"
 #include "engine/normalise/body.h"
@@ -242,9 +244,9 @@ void Normaliser::Impl::read_response(Bytes bytes) {
   }
   choose_api(nullptr);
   trace.output_value = scrub_text(valid(bytes), arena);
-  read_torn(bytes.substr(0, kHeadBytes),
-            bytes.size() > kTailBytes ? bytes.substr(bytes.size() - kTailBytes) : Bytes(),
-            bytes.size());
+  const Bytes head = bytes.substr(0, kHeadBytes);
+  const std::size_t tail = std::min(kTailBytes, bytes.size() - head.size());
+  read_torn(head, bytes.substr(bytes.size() - tail), bytes.size());
 }
 
 // Which API a stream follows shows in its first events; then they are read again from the start.
@@ -264,6 +266,7 @@ void Normaliser::Impl::read_stream(StreamReader& stream) {
     JsonWriter again(output);
     stream.rewind();
     if (!kUnknownApi.assemble(stream, *reading, again)) return;
+    api = &kUnknownApi;
   }
   // An answer like any other now; `response` is free, unless the stream was an array in it.
   if (!event.load(output.view(), parser, reading->arena)) return;
@@ -276,7 +279,12 @@ void Normaliser::Impl::read_stream(StreamReader& stream) {
 void Normaliser::Impl::read_answer(JsonValue answer) {
   read_error(answer, reading->trace.outcome.http_status >= 400, *reading);
   if (!answer.is_object()) return;
+  Trace& trace = reading->trace;
   api->read_response(answer, *reading);
+  if (trace.output_messages.empty() && trace.finish_reasons.empty() && !trace.outcome.failed) {
+    // Not what endpoint or operation promised: text may be found all the same.
+    kUnknownApi.read_response(answer, *reading);
+  }
   find_usage(answer, reported, *reading);
 }
 

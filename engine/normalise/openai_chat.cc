@@ -46,7 +46,9 @@ void read_response(JsonValue body, Reading& reading) {
   set_if_empty(trace.provider, reading.text(body.find("provider")));
   set_if_empty(trace.system_fingerprint, reading.text(body.find("system_fingerprint")));
   set_if_empty(trace.service_tier, reading.text(body.find("service_tier")));
-  for (const JsonMember choice : body.find("choices")) read_choice(choice.value, reading);
+  for (const Text key : {"choices", "outputs"}) {
+    for (const JsonMember choice : body.find(key)) read_choice(choice.value, reading);
+  }
 }
 
 }  // namespace

@@ -73,8 +73,12 @@ class Assembly {
 
   void add(JsonValue chunk) {
     for (const JsonMember member : chunk) {
-      if (member.key == "choices") {
+      if (member.key == "choices" || member.key == "outputs") {
+        is_chat_ = true;
         for (const JsonMember choice : member.value) add_choice(choice.value);
+      } else if (member.key == "error") {
+        is_chat_ = true;
+        members_.set(member, reading_);
       } else if (member.value.word() == "chat.completion.chunk") {
         members_.set("object", "\"chat.completion\"");
       } else {
@@ -83,7 +87,8 @@ class Assembly {
     }
   }
 
-  [[nodiscard]] bool is_empty() const noexcept { return choices_.empty() && members_.empty(); }
+  // Something a chat completion brings, or an error instead of it.
+  [[nodiscard]] bool is_chat() const noexcept { return is_chat_; }
 
   void write(JsonWriter& out) {
     std::stable_sort(choices_.begin(), choices_.end(),
@@ -301,6 +306,7 @@ class Assembly {
   }
 
   Reading& reading_;
+  bool is_chat_ = false;
   ArenaVector<Choice> choices_;
   LastMembers members_;
 };
@@ -310,7 +316,7 @@ class Assembly {
 bool assemble_openai_chat(StreamReader& stream, Reading& reading, JsonWriter& out) {
   Assembly assembly(reading);
   while (const std::optional<StreamEvent> event = stream.next()) assembly.add(event->value);
-  if (assembly.is_empty()) return false;
+  if (!assembly.is_chat()) return false;
   assembly.write(out);
   return true;
 }

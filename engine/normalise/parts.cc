@@ -192,6 +192,16 @@ constexpr std::array<PartType, 23> kPartTypes = {{
     {"document", &read_document},
 }};
 
+// gRPC writes its enumerators in full.
+Text role_of(JsonValue message, Reading& reading) {
+  const Text role = reading.text(message.find("role"));
+  if (role == "ROLE_USER") return "user";
+  if (role == "ROLE_ASSISTANT") return "assistant";
+  if (role == "ROLE_SYSTEM") return "system";
+  if (role == "ROLE_TOOL") return "tool";
+  return role;
+}
+
 // A result is a string, or a list of parts of which the text is the result.
 Text read_result(JsonValue content, Reading& reading) {
   if (!content.is_array()) return reading.text_or_json(content);
@@ -247,7 +257,8 @@ void set_media(JsonValue url, Part& part, Reading& reading) {
 
 void read_part(JsonValue source, Message& message, Reading& reading) {
   Part part;
-  const Text type = source.find("type").word();
+  Text type = source.find("type").word();
+  if (type.empty() && !source.is_empty()) type = (*source.begin()).key;  // {"text":"..."}
   if (source.is_string()) {
     part.text = reading.text(source);
   } else if (type == "document_url") {
@@ -325,7 +336,7 @@ void read_message(JsonValue message, ArenaVector<Message>& messages, Reading& re
   if (has_results && !has_others) return;
 
   Message& to = messages.emplace_back(reading.arena);
-  to.role = reading.text(message.find("role"));
+  to.role = role_of(message, reading);
   to.name = reading.text(message.find("name"));
   to.tool_call_id = reading.text(message.find("tool_call_id"));
   if (to.role == "tool" || to.role == "function") {

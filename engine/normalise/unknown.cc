@@ -1,5 +1,6 @@
 // Any API we do not know: nothing is taken apart, but model, ids, usage and errors stand in few
 // places, and streams of text have few shapes.
+#include <algorithm>
 #include <array>
 
 #include "engine/normalise/api.h"
@@ -13,7 +14,7 @@ namespace {
 // Anthropic and Cohere, watsonx, ...
 Text text_piece(JsonValue event, Reading& reading) {
   for (const Text key : {"text", "deltaText", "completion", "outputText", "generation", "response",
-                         "generated_text"}) {
+                         "generated_text", "value"}) {
     const JsonValue piece = event.find(key);
     if (piece.is_string()) return reading.text(piece);
   }
@@ -24,8 +25,10 @@ Text text_piece(JsonValue event, Reading& reading) {
     if (piece.is_string()) return reading.text(piece);
   }
   for (const JsonMember element : event.find("results")) {
-    const JsonValue piece = element.value.find("generated_text");
-    if (piece.is_string()) return reading.text(piece);
+    for (const Text key : {"generated_text", "outputText"}) {
+      const JsonValue piece = element.value.find(key);
+      if (piece.is_string()) return reading.text(piece);
+    }
   }
   return {};
 }
@@ -55,10 +58,28 @@ void read_response(JsonValue body, Reading& reading) {
     trace.finish_reasons.push_back(reason);
     break;
   }
+  const Text text = trace.outcome.failed ? Text() : text_piece(body, reading);
+  if (text.empty()) return;
+  Message& message = trace.output_messages.emplace_back(reading.arena);
+  message.role = "assistant";
+  message.parts.emplace_back().text = text;
+  if (!trace.finish_reasons.empty()) message.finish_reason = trace.finish_reasons.front();
+}
+
+// Most streams send what comes next, some all of it again each time. A text that only grew was sent
+// again; two pieces may begin alike by chance.
+Text join_pieces(const ArenaVector<Text>& pieces, Reading& reading) {
+  bool only_grew = pieces.size() > 2;
+  TextPieces joined(reading.arena);
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    joined.append(pieces[i]);
+    if (i > 0 && pieces[i].substr(0, pieces[i - 1].size()) != pieces[i - 1]) only_grew = false;
+  }
+  return only_grew ? pieces.back() : joined.join(reading.arena);
 }
 
 bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
-  TextPieces text(reading.arena);
+  ArenaVector<Text> pieces(reading.arena.resource());
   // The numbers, names and errors that events bring along; the last of each counts.
   constexpr std::array<Text, 16> kKept = {"id",
                                           "model",
@@ -78,7 +99,8 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
                                           "model_id"};
   std::array<Text, kKept.size()> kept;
   while (const std::optional<StreamEvent> event = stream.next()) {
-    text.append(text_piece(event->value, reading));
+    const Text piece = text_piece(event->value, reading);
+    if (!piece.empty()) pieces.push_back(piece);
     for (const JsonMember member : event->value) {
       for (std::size_t i = 0; i < kKept.size(); ++i) {
         if (member.key == kKept[i] && member.value.is_present())
@@ -86,12 +108,14 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
       }
     }
   }
-  if (text.empty()) return false;
+  const bool is_empty = pieces.empty() && std::all_of(kept.begin(), kept.end(),
+                                                      [](Text json) { return json.empty(); });
+  if (is_empty) return false;
   out.begin_object();
   for (std::size_t i = 0; i < kKept.size(); ++i) {
     if (!kept[i].empty()) out.key(kKept[i]).raw(kept[i]);
   }
-  out.key("text").string(scrub_text(text.join(reading.arena), reading.arena));
+  out.key("text").string(scrub_text(join_pieces(pieces, reading), reading.arena));
   out.end_object();
   return true;
 }

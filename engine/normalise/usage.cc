@@ -24,9 +24,17 @@ struct CountName {
   Count Usage::*count;
 };
 
-// Top-level names of every API. Two lists, because the meaning of the second's input depends on
-// them.
-constexpr std::array<CountName, 20> kCounts = {{
+// Names of every API whose meaning needs nothing beside them. Those of an input that leaves cached
+// tokens out are read apart.
+constexpr std::array<CountName, 28> kCounts = {{
+    {"total_input_tokens", &Usage::input},
+    {"total_output_tokens", &Usage::output},
+    {"total_cached_tokens", &Usage::cache_read},
+    {"total_thought_tokens", &Usage::reasoning},
+    {"cached_prompt_text_tokens", &Usage::cache_read},
+    {"tokenCount", &Usage::output},
+    {"input_token_count", &Usage::input},
+    {"generated_token_count", &Usage::output},
     {"prompt_tokens", &Usage::input},
     {"completion_tokens", &Usage::output},
     {"total_tokens", &Usage::total},
@@ -49,7 +57,7 @@ constexpr std::array<CountName, 20> kCounts = {{
     {"reasoningTokens", &Usage::reasoning},
 }};
 
-constexpr std::array<CountName, 10> kPromptDetails = {{
+constexpr std::array<CountName, 9> kPromptDetails = {{
     {"cached_tokens", &Usage::cache_read},
     {"cache_read_tokens", &Usage::cache_read},
     {"cache_write_tokens", &Usage::cache_write},
@@ -59,7 +67,6 @@ constexpr std::array<CountName, 10> kPromptDetails = {{
     {"cacheReadTokens", &Usage::cache_read},
     {"cacheWriteTokens", &Usage::cache_write},
     {"audioTokens", &Usage::input_audio},
-    {"cached_prompt_text_tokens", &Usage::cache_read},
 }};
 
 constexpr std::array<CountName, 5> kCompletionDetails = {{
@@ -211,6 +218,8 @@ void find_usage(JsonValue body, ReportedUsage& reported, Reading& reading) {
       set_named(kCounts, member, reported.counts);
     } else if (member.key == "totalOutputTextTokenCount") {
       set(reported.counts.output, member.value);
+    } else if (member.key == "results") {  // Titan, watsonx: one text's own counts
+      for (const JsonMember result : member.value) read_usage(result.value, reported, reading);
     }
   }
 }
@@ -222,12 +231,16 @@ void settle_usage(const ReportedUsage& reported, Trace& trace) {
   }
   if (counts.input && reported.tool_prompt) *counts.input += *reported.tool_prompt;
   if (counts.reasoning) {
-    // Some count reasoning beside the output and say so only by their total.
+    // Some count reasoning beside the output and say so only by their total, or by the numbers.
     const bool total_says_so = counts.input && counts.output && counts.total &&
                                *counts.total == *counts.input + *counts.output + *counts.reasoning;
-    const bool is_beside = reported.output_leaves_reasoning_out || total_says_so;
+    const bool is_no_part = counts.output && *counts.reasoning > *counts.output;
+    const bool is_beside = reported.output_leaves_reasoning_out || total_says_so || is_no_part;
     if (is_beside) counts.output = counts.output.value_or(0) + *counts.reasoning;
   }
+  const bool is_one_sided =
+      trace.kind == TraceKind::kEmbedding || trace.kind == TraceKind::kReranker;
+  if (is_one_sided && !counts.input && !counts.output) counts.input = counts.total;
   Usage& usage = trace.usage;
   const auto fill = [&](Count Usage::*count) {
     if (!(usage.*count)) usage.*count = counts.*count;

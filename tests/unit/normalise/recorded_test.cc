@@ -1,0 +1,215 @@
+// All recorded exchanges, through the Normaliser: none fails, every text may leave, and usage is
+// what the provider reported, under the one meaning of engine/model/usage.h.
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "engine/base/utf8.h"
+#include "tests/support/exchanges.h"
+#include "tests/unit/normalise/record_fixture.h"
+
+namespace sidecast {
+namespace {
+
+using test::Exchange;
+
+void fill(const Exchange& exchange, shm::RecordView& record) {
+  record = {};
+  record.operation = exchange.operation;
+  record.provider = exchange.provider;
+  record.endpoint = exchange.url_path;
+  record.http_status = exchange.status;
+  record.request = exchange.request;
+  record.response = exchange.response;
+  record.start_ns = 1'700'000'000'000'000'000;
+  record.end_ns = record.start_ns + 1'000'000;
+}
+
+// Every text of a Trace that can leave.
+template <typename Visit>
+void for_each_text(const Trace& trace, Visit visit) {
+  const auto messages = [&](const ArenaVector<Message>& list) {
+    for (const Message& message : list) {
+      visit(message.role);
+      visit(message.name);
+      visit(message.tool_call_id);
+      visit(message.finish_reason);
+      for (const Part& part : message.parts) {
+        for (const Text text : {part.text, part.type, part.id, part.name, part.signature,
+                                part.mime_type, part.url, part.file_id}) {
+          visit(text);
+        }
+      }
+    }
+  };
+  messages(trace.input_messages);
+  messages(trace.output_messages);
+  for (const Tool& tool : trace.tools) {
+    for (const Text text : {tool.type, tool.name, tool.description, tool.parameters, tool.json}) {
+      visit(text);
+    }
+  }
+  for (const Text text : trace.prompts) visit(text);
+  for (const Text text : trace.finish_reasons) visit(text);
+  for (const Text text : trace.parameters.stop_sequences) visit(text);
+  for (const Document& document : trace.input_documents) visit(document.content);
+  for (const Document& document : trace.output_documents) visit(document.content);
+  for (const Text text :
+       {trace.provider, trace.model_requested, trace.model_served, trace.response_id,
+        trace.system_fingerprint, trace.service_tier, trace.input_value, trace.output_value,
+        trace.parameters.json, trace.outcome.error_type, trace.outcome.error_message,
+        trace.identity.user_id, trace.identity.session_id, trace.rerank_query}) {
+    visit(text);
+  }
+}
+
+class Recorded : public testing::TestWithParam<const char*> {
+ protected:
+  bool for_each(const std::function<void(const Exchange&, const Trace&)>& visit) {
+    const auto normalise = [&](const Exchange& exchange) {
+      fill(exchange, fixture_.record);
+      visit(exchange, fixture_.normalise());
+    };
+    const std::string file = GetParam();
+    return file == "conversations" ? test::for_each_conversation_call(normalise)
+                                   : test::for_each_exchange(file + ".jsonl.gz", normalise);
+  }
+
+ private:
+  RecordFixture fixture_;
+};
+
+TEST_P(Recorded, EveryTextIsValidUtf8AndHoldsNoInlinedMedia) {
+  for_each([](const Exchange& exchange, const Trace& trace) {
+    for_each_text(trace, [&](Text text) {
+      EXPECT_TRUE(is_valid_utf8(text)) << exchange.id;
+      EXPECT_EQ(text.find(";base64,"), Text::npos) << exchange.id << " " << text.substr(0, 200);
+    });
+  });
+}
+
+TEST_P(Recorded, EveryBodyIsThereAndEveryChatHasItsMessages) {
+  // Chats whose answer or request has no messages, by what is special about them.
+  const std::set<std::string> kWithoutMessages = {
+      "google_vertex blocked",   // the prompt was refused: no candidate
+      "google_gemini batch",     // an operation that answers later
+      "openai background",       // queued: the answer comes later
+      "openai stored prompt",    // the request names a prompt kept by the provider
+      "sourcegraph answerless",  // an end without a text before it
+  };
+  const auto special = [](const Exchange& exchange, const Trace& trace) -> std::string {
+    const auto has = [](const std::string& text, const char* part) {
+      return text.find(part) != std::string::npos;
+    };
+    if (has(exchange.response, "blockReason")) return exchange.provider + " blocked";
+    if (has(exchange.url_path, "batchGenerateContent")) return exchange.provider + " batch";
+    if (has(exchange.request, "\"background\":true")) return exchange.provider + " background";
+    if (has(exchange.request, "\"prompt\":{")) return exchange.provider + " stored prompt";
+    if (exchange.provider == "sourcegraph") return "sourcegraph answerless";
+    return exchange.provider + " " + exchange.url_path + " " + std::string(trace.output_value);
+  };
+  for_each([&](const Exchange& exchange, const Trace& trace) {
+    EXPECT_EQ(exchange.request.empty(), trace.input_value.empty()) << exchange.id;
+    EXPECT_EQ(exchange.response.empty(), trace.output_value.empty()) << exchange.id;
+    EXPECT_EQ(trace.outcome.failed, !trace.outcome.error_type.empty()) << exchange.id;
+    EXPECT_TRUE(trace.outcome.failed || exchange.status < 400) << exchange.id;
+    EXPECT_TRUE(trace.output_is_json || !exchange.is_stream) << exchange.id;
+    const bool is_chat = exchange.operation == "chat" || exchange.operation == "messages" ||
+                         exchange.operation == "responses";
+    if (!is_chat || trace.outcome.failed) return;
+    const bool has_input = exchange.request.empty() || !trace.input_messages.empty();
+    if (!has_input || trace.output_messages.empty()) {
+      EXPECT_EQ(kWithoutMessages.count(special(exchange, trace)), 1U)
+          << exchange.id << " " << special(exchange, trace);
+    }
+  });
+}
+
+// The sum of the last numbers that stand behind `key` and behind `other`, read without our parser.
+std::int64_t last_number(const std::string& body, const std::string& key) {
+  const std::size_t at = body.rfind("\"" + key + "\":");
+  return at == std::string::npos ? 0 : std::atoll(body.c_str() + at + key.size() + 3);
+}
+
+// What the recorded counts are in our meaning. The recording holds them as each provider means
+// them.
+Exchange::Tokens in_our_meaning(const Exchange& exchange) {
+  Exchange::Tokens tokens = exchange.tokens;
+  const std::string& body = exchange.response;
+  const auto has = [&](const char* part) { return body.find(part) != std::string::npos; };
+  // Anthropic and Bedrock leave cached tokens out of the input.
+  const bool leaves_cached_out = has("cache_read_input_tokens") || has("cacheReadInputToken");
+  if (tokens.input && leaves_cached_out && !has("prompt_tokens")) {
+    *tokens.input += tokens.cached.value_or(0) + tokens.cache_write.value_or(0);
+  }
+  // Google leaves thoughts out of the output, and the prompts of its own tools out of the input.
+  if (has("\"usageMetadata\"")) {
+    if (tokens.input) *tokens.input += last_number(body, "toolUsePromptTokenCount");
+    if (tokens.reasoning) tokens.output = tokens.output.value_or(0) + *tokens.reasoning;
+  } else if (tokens.reasoning && tokens.output && tokens.input) {
+    // So do others (xAI); their total says so.
+    const std::int64_t total = last_number(body, "total_tokens");
+    const std::int64_t sum = *tokens.input + *tokens.output;
+    const bool is_no_part = *tokens.reasoning > *tokens.output;
+    if (total == sum + *tokens.reasoning || is_no_part) *tokens.output += *tokens.reasoning;
+  }
+  // The router's fee and what the provider charges to the caller's own key.
+  if (tokens.cost && has("\"is_byok\":true")) {
+    const std::size_t at = body.rfind("\"upstream_inference_cost\":");
+    if (at != std::string::npos) *tokens.cost += std::atof(body.c_str() + at + 26);
+  }
+  return tokens;
+}
+
+TEST_P(Recorded, UsageIsWhatTheProviderReportedInOurMeaning) {
+  // Where we differ on purpose, and in how many exchanges at most.
+  const std::map<std::string, int> kExceptions = {
+      // Recorded was what Bedrock's proxy counted; we take what the model itself reports.
+      {"aws_bedrock chat output", 2},
+      // Recorded were the billed units; we take all tokens, of which cached ones are a part.
+      {"aws_bedrock completions input", 2},
+      {"aws_bedrock completions output", 1},
+      // Recorded was the total of input, output and thoughts.
+      {"google_gemini other input", 6},
+      // Counted in the first of its events only, which we do not keep.
+      {"ibm_watsonx completions input", 1},
+      {"ibm_watsonx completions output", 1},
+  };
+  std::map<std::string, int> found;
+  std::map<std::string, std::string> example;
+  const auto compare = [&](const Exchange& exchange, const char* what, auto reported, auto ours) {
+    const bool is_equal =
+        ours && std::abs(static_cast<double>(*reported - *ours)) < 1e-9;  // doubles: cost
+    if (is_equal) return;
+    const std::string key = exchange.provider + " " + exchange.operation + " " + what;
+    ++found[key];
+    example[key] = exchange.id + ": reported " + std::to_string(*reported) + ", ours " +
+                   (ours ? std::to_string(*ours) : "none");
+  };
+  for_each([&](const Exchange& exchange, const Trace& trace) {
+    const Exchange::Tokens tokens = in_our_meaning(exchange);
+    const Usage& usage = trace.usage;
+    if (tokens.input) compare(exchange, "input", tokens.input, usage.input);
+    if (tokens.output) compare(exchange, "output", tokens.output, usage.output);
+    if (tokens.cached) compare(exchange, "cached", tokens.cached, usage.cache_read);
+    if (tokens.cache_write) compare(exchange, "write", tokens.cache_write, usage.cache_write);
+    if (tokens.reasoning) compare(exchange, "reasoning", tokens.reasoning, usage.reasoning);
+    if (tokens.cost) compare(exchange, "cost", tokens.cost, trace.cost.total);
+  });
+  for (const auto& [what, count] : found) {
+    const auto known = kExceptions.find(what);
+    EXPECT_TRUE(known != kExceptions.end() && known->second >= count)
+        << count << " times " << what << ", e.g. " << example[what];
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, Recorded,
+                         testing::Values("exchanges", "responses_only", "conversations"),
+                         [](const auto& parameter) { return std::string(parameter.param); });
+
+}  // namespace
+}  // namespace sidecast
