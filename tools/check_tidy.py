@@ -23,6 +23,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOOL = "clang-tidy-14"
 FOLDERS = ("shm", "engine", "exporters", "tools")
+# clang 14 cannot parse it: no C++20 coroutines with g++'s library.
+EXEMPT = ("tools/receiver/receiver.cc",)
 # For warnings that only g++ knows.
 EXTRA = ["--extra-arg=-Wno-unknown-warning-option"]
 
@@ -66,7 +68,7 @@ def entries_to_check(build, wanted):
         if path in seen or not path.is_relative_to(ROOT):
             continue
         name = path.relative_to(ROOT).as_posix()
-        if name in wanted if wanted else name.split("/")[0] in FOLDERS:
+        if name not in EXEMPT and (name in wanted if wanted else name.split("/")[0] in FOLDERS):
             seen.add(path)
             yield name, entry
 

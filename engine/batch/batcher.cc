@@ -96,7 +96,7 @@ void Batcher::seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t des
   submit_(std::move(sealed));
 }
 
-void Batcher::freeze(const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+void Batcher::freeze(const PlannedGroup& group, std::span<const stage::EntryRef> entries,
                      std::uint64_t destinations, Instant now) {
   OpenBatch open;
   const auto flush = [&] {

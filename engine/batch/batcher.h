@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "engine/base/clock.h"
@@ -30,7 +31,7 @@ class Batcher {
 
   // Freezes given entries for given members at once: what a restart finds, or part of a batch that
   // was too large. Cut into several batches where the group's limits ask for it.
-  void freeze(const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+  void freeze(const PlannedGroup& group, std::span<const stage::EntryRef> entries,
               std::uint64_t destinations, Instant now);
 
  private:

@@ -109,7 +109,7 @@ void Outlet::start(Send send) {
   Request sent = attempt;
   context_.loop.send(std::move(attempt), options,
                      [this, send = std::move(send), sent = std::move(sent)](
-                         Response response, const TransferTimes& times) mutable {
+                         const Response& response, const TransferTimes& times) mutable {
                        finish(std::move(send), sent, response, times);
                      });
 }

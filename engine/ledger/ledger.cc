@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <random>
+#include <system_error>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ void store_text(std::array<char, Size>& to, std::string_view text) {
 }
 
 Error system_error(std::string_view what, const std::string& path) {
-  return Error(fmt::format("{} {}: {}", what, path, std::strerror(errno)));
+  return Error(fmt::format("{} {}: {}", what, path, std::generic_category().message(errno)));
 }
 
 template <typename Slot>

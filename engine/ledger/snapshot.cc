@@ -44,7 +44,6 @@ std::string state_of(const LedgerHeader& header, Timestamp now) {
   const auto pid = static_cast<pid_t>(header.pid.load(std::memory_order_relaxed));
   switch (header.state.load(std::memory_order_relaxed)) {
     case ledger::EngineState::kNever:
-      return "stopped";
     case ledger::EngineState::kStopped:
       return "stopped";
     case ledger::EngineState::kRunning:

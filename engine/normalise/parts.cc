@@ -1,7 +1,7 @@
 #include "engine/normalise/parts.h"
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 
 namespace sidecast {
 namespace {
@@ -106,10 +106,10 @@ void read_input_audio(JsonValue source, Part& part, Reading& reading) {
   set_media(audio.is_object() ? audio.find("data") : audio, part, reading);
   const Text format = audio.find("format").word();
   if (part.mime_type.empty() && !format.empty()) {
-    char* const type = reading.arena.allocate(format.size() + 6);
-    std::memcpy(type, "audio/", 6);
-    std::memcpy(type + 6, format.data(), format.size());
-    part.mime_type = {type, format.size() + 6};
+    constexpr Text kAudio = "audio/";
+    char* const type = reading.arena.allocate(kAudio.size() + format.size());
+    std::copy_n(format.data(), format.size(), std::copy_n(kAudio.data(), kAudio.size(), type));
+    part.mime_type = {type, kAudio.size() + format.size()};
   }
 }
 

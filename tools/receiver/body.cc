@@ -38,10 +38,7 @@ Accepted<std::string> gunzip(std::string_view body, std::size_t bytes_max) {
   std::array<char, kChunkBytes> chunk;
   bool member_ended = false;
   while (!member_ended || unread > 0) {
-    if (member_ended) {
-      inflateReset(stream.get());
-      member_ended = false;
-    }
+    if (member_ended) inflateReset(stream.get());
     const auto offered = static_cast<uInt>(std::min<std::size_t>(unread, 1U << 30U));
     stream->avail_in = offered;
     stream->next_out = reinterpret_cast<Bytef*>(chunk.data());

@@ -196,28 +196,28 @@ Reply Intake::receive(HttpRequest request, Timestamp now) {
   bytes_received_.fetch_add(request.body.size(), std::memory_order_relaxed);
   const std::string content_encoding = to_lower(trim(header(request, "content-encoding")));
   Accepted<Reply> reply = decode_body(content_encoding, std::move(request.body), body_bytes_max_)
-                              .and_then([&](std::string body) {
-                                return receive_decoded(request, *encoding, std::move(body), now);
+                              .and_then([&](const std::string& body) {
+                                return receive_decoded(request, *encoding, body, now);
                               });
-  if (!reply) return refusal(request, std::move(reply.error()));
+  if (!reply) return refusal(request, reply.error());
   requests_.fetch_add(1, std::memory_order_relaxed);
   return *std::move(reply);
 }
 
-Reply Intake::refusal(const HttpRequest& request, Refusal why) {
+Reply Intake::refusal(const HttpRequest& request, const Refusal& why) {
   Reply reply;
-  reply.answer = refuse_unread(request, std::move(why));
+  reply.answer = refuse_unread(request, why);
   return reply;
 }
 
-HttpAnswer Intake::refuse_unread(const HttpRequest& request, Refusal refusal) {
+HttpAnswer Intake::refuse_unread(const HttpRequest& request, const Refusal& refusal) {
   requests_.fetch_add(1, std::memory_order_relaxed);
   refused_.fetch_add(1, std::memory_order_relaxed);
   return error_answer(encoding_of(request), refusal.status, refusal.message);
 }
 
 Accepted<Reply> Intake::receive_decoded(const HttpRequest& request, Encoding encoding,
-                                        std::string body, Timestamp now) {
+                                        const std::string& body, Timestamp now) {
   bytes_decoded_.fetch_add(body.size(), std::memory_order_relaxed);
   const Conduct conduct = misbehaviour_.decide(request.target, body);
   const bool misbehaves = conduct.rule.has_value() || conduct.delay.count() > 0;

@@ -61,14 +61,14 @@ class Intake {
 
   [[nodiscard]] Reply receive(HttpRequest request, Timestamp now);
   // The answer to a request whose body was not even read, in words for its sender.
-  [[nodiscard]] HttpAnswer refuse_unread(const HttpRequest& request, Refusal refusal);
+  [[nodiscard]] HttpAnswer refuse_unread(const HttpRequest& request, const Refusal& refusal);
   [[nodiscard]] IntakeCounts counts() const noexcept;
   [[nodiscard]] std::size_t body_bytes_max() const noexcept { return body_bytes_max_; }
 
  private:
-  Reply refusal(const HttpRequest& request, Refusal why);
-  Accepted<Reply> receive_decoded(const HttpRequest& request, Encoding encoding, std::string body,
-                                  Timestamp now);
+  Reply refusal(const HttpRequest& request, const Refusal& why);
+  Accepted<Reply> receive_decoded(const HttpRequest& request, Encoding encoding,
+                                  const std::string& body, Timestamp now);
   Accepted<std::uint64_t> store(const HttpRequest& request, Encoding encoding,
                                 std::string_view body, std::uint64_t reject);
 
