@@ -21,6 +21,7 @@ constexpr std::uint64_t kCommitBytes = 1U << 20U;
 constexpr std::chrono::milliseconds kSleepMin{1};
 constexpr std::chrono::milliseconds kSleepMax{20};
 constexpr std::chrono::milliseconds kRoomRetry{5};
+constexpr std::uint64_t kQuietPassesUntilTrim = 500;  // some ten seconds of nothing
 // One huge record must not keep its buffers for ever.
 constexpr std::size_t kBufferKeepBytes = 4U << 20U;
 constexpr std::size_t kIdentityBytesMax = 1024;
@@ -71,13 +72,14 @@ void Worker::run() {
     const bool reading = reading_.load(std::memory_order_relaxed);
     const std::size_t records = reading ? pass() : 0;
     commit();
-    const bool seal_all =
-        !reading || (records == 0 && eager_.load(std::memory_order_relaxed));
+    const bool seal_all = !reading || (records == 0 && eager_.load(std::memory_order_relaxed));
     batcher_.seal_due(monotonic_now(), seal_all);
     writer_.collect();
     if (records == 0 && !had_message && batcher_.empty()) {
       // release: pairs with quiet_passes(); what this pass settled or submitted is visible then.
-      quiet_passes_.fetch_add(1, std::memory_order_release);
+      if (quiet_passes_.fetch_add(1, std::memory_order_release) == kQuietPassesUntilTrim) {
+        writer_.trim();
+      }
     } else {
       quiet_passes_.store(0, std::memory_order_release);
     }
@@ -135,8 +137,11 @@ std::size_t Worker::drain_lane(Lane& lane) {
     const bool retired = lane.ring->retired.load(std::memory_order_acquire);
     shm::LaneCursor next = lane.cursor;
     switch (lane.ring->ring->peek(lane.lane, next, record_)) {
-      case shm::PeekStatus::kRecord: break;
-      case shm::PeekStatus::kEmpty: lane.done = retired; return records;
+      case shm::PeekStatus::kRecord:
+        break;
+      case shm::PeekStatus::kEmpty:
+        lane.done = retired;
+        return records;
       case shm::PeekStatus::kHostile:
       case shm::PeekStatus::kGone:
         lane.ring->hostile.store(true, std::memory_order_relaxed);
@@ -195,21 +200,24 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
   context_.plan->router.route(key, routed_);
   write_forms(trace);
 
-  stage::EntryFields fields{.trace_id = trace.trace_id,
-                            .start_ns = unix_ns(trace.start),
-                            .ring = lane.ring->ring->info().uuid,
-                            .sequence = sequence,
-                            .lane = lane.lane,
-                            .generation_id = utf8_prefix(trace.identity.generation_id, kIdentityBytesMax),
-                            .api_key_name = utf8_prefix(trace.identity.api_key_name, kIdentityBytesMax),
-                            .account = utf8_prefix(trace.identity.account, kIdentityBytesMax)};
+  stage::EntryFields fields{
+      .trace_id = trace.trace_id,
+      .start_ns = unix_ns(trace.start),
+      .ring = lane.ring->ring->info().uuid,
+      .sequence = sequence,
+      .lane = lane.lane,
+      .generation_id = utf8_prefix(trace.identity.generation_id, kIdentityBytesMax),
+      .api_key_name = utf8_prefix(trace.identity.api_key_name, kIdentityBytesMax),
+      .account = utf8_prefix(trace.identity.account, kIdentityBytesMax)};
   std::uint64_t bytes = 0;
   for (const Written& form : written_) {
     bytes += stage::Segment::entry_bytes(fields, encoded_.view().substr(form.offset, form.size));
   }
   if (bytes > context_.stage->bytes_max() / 2) {
-    log_warning("a record's spans ({} bytes) are larger than half the stage; counted as malformed, "
-                "raise memory_limit to take such records", bytes);
+    log_warning(
+        "a record's spans ({} bytes) are larger than half the stage; counted as malformed, "
+        "raise memory_limit to take such records",
+        bytes);
     counters_.add(block_.malformed, 1);
     return true;
   }
@@ -249,9 +257,9 @@ void Worker::write_forms(const Trace& trace) {
     }
     const Group& group = *planned.group;
     Written form{.group = routed.group_index, .offset = encoded_.size()};
-    form.span_count =
-        write_record(trace, group.format,
-                     {.enabled = group.privacy_mode, .keep = &group.privacy_keep}, arena_, encoded_);
+    form.span_count = write_record(trace, group.format,
+                                   {.enabled = group.privacy_mode, .keep = &group.privacy_keep},
+                                   arena_, encoded_);
     form.size = encoded_.size() - form.offset;
     written_.push_back(form);
   }

@@ -73,6 +73,14 @@ bool is_hex(Text run) noexcept {
   });
 }
 
+// memmem, not Text::find: the latter stops at every semicolon, and prompts are full of code.
+std::size_t find_base64_mark(Text text, std::size_t from) noexcept {
+  const void* const found =
+      memmem(text.data() + from, text.size() - from, kBase64Mark.data(), kBase64Mark.size());
+  return found == nullptr ? Text::npos
+                          : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
 // Moves `at` back over a quote with its backslashes; false if none stands before it.
 bool step_back_over_quote(Text text, std::size_t& at) noexcept {
   if (at == 0 || text[at - 1] != '"') return false;
@@ -132,8 +140,8 @@ void MediaSpans::find(Text text) {
 
 void MediaSpans::find_data_urls() {
   constexpr Text kScheme = "data:";
-  for (std::size_t mark = text_.find(kBase64Mark); mark != Text::npos;
-       mark = text_.find(kBase64Mark, mark)) {
+  for (std::size_t mark = find_base64_mark(text_, 0); mark != Text::npos;
+       mark = find_base64_mark(text_, mark)) {
     std::size_t end = mark + kBase64Mark.size();
     while (end < text_.size() && (is_base64(text_[end]) || text_[end] == '%')) ++end;
     while (text_[end - 1] == '\\') --end;  // that of the closing quote

@@ -15,6 +15,8 @@ namespace {
 // Small enough that a dead destination's last entry does not pin much, large enough that making one
 // is rare: 4 MiB holds some hundred records of 16 KiB.
 constexpr std::uint64_t kSegmentBytes = (4U << 20U) - kEntriesAt;
+// About what is under way between staging and settling when one worker is busy.
+constexpr std::size_t kSparesMax = 6;
 
 }  // namespace
 
@@ -75,9 +77,8 @@ Result<std::vector<std::unique_ptr<Segment>>> Stage::recover() {
     bytes_.fetch_add((*segment)->file_bytes(), std::memory_order_relaxed);
     segments.push_back(std::move(*segment));
   }
-  std::sort(segments.begin(), segments.end(), [](const auto& a, const auto& b) {
-    return a->key().sequence < b->key().sequence;
-  });
+  std::sort(segments.begin(), segments.end(),
+            [](const auto& a, const auto& b) { return a->key().sequence < b->key().sequence; });
   return segments;
 }
 
@@ -96,15 +97,15 @@ void StageWriter::adopt(std::vector<std::unique_ptr<Segment>> segments) {
 bool StageWriter::open_segment(std::uint64_t bytes) {
   const SegmentKey key{.worker = worker_, .sequence = next_sequence_};
   const std::string path = stage_.path_of(key);
-  if (spare_ != nullptr && spare_->capacity() >= bytes) {
-    if (Status reused = spare_->reuse(path, key.sequence); !reused) {
+  if (!spares_.empty() && bytes <= kSegmentBytes) {
+    std::unique_ptr<Segment> spare = std::move(spares_.back());
+    spares_.pop_back();
+    if (Status reused = spare->reuse(path, key.sequence); !reused) {
       log_error("{}; a new segment is made instead", reused.error().message());
-      stage_.give_back(spare_->file_bytes());
-      spare_->remove();
-      spare_.reset();
+      give_back(std::move(spare));
       return open_segment(bytes);
     }
-    segments_.push_back(std::move(spare_));
+    segments_.push_back(std::move(spare));
   } else {
     const std::uint64_t capacity = std::max(kSegmentBytes, bytes);
     if (!stage_.take(kEntriesAt + capacity)) return false;
@@ -145,21 +146,31 @@ void StageWriter::note_heads(RedoLog& redo) {
 void StageWriter::collect() {
   const auto is_free = [this](const std::unique_ptr<Segment>& segment) {
     // acquire: pairs with the count-down's release; the entries' last bits were cleared before it.
-    return segment.get() != active_ &&
-           segment->open_entries.load(std::memory_order_acquire) == 0;
+    return segment.get() != active_ && segment->open_entries.load(std::memory_order_acquire) == 0;
   };
   const auto free_from = std::stable_partition(
       segments_.begin(), segments_.end(), [&](const auto& segment) { return !is_free(segment); });
   for (auto it = free_from; it != segments_.end(); ++it) {
-    if (spare_ == nullptr && (*it)->capacity() == kSegmentBytes &&
-        (*it)->key().worker == worker_) {
-      spare_ = std::move(*it);
-      continue;
+    const bool is_usual = (*it)->capacity() == kSegmentBytes && (*it)->key().worker == worker_;
+    if (is_usual && spares_.size() < kSparesMax) {
+      spares_.push_back(std::move(*it));
+    } else {
+      give_back(std::move(*it));
     }
-    stage_.give_back((*it)->file_bytes());
-    (*it)->remove();
   }
   segments_.erase(free_from, segments_.end());
+}
+
+void StageWriter::trim() {
+  while (spares_.size() > 1) {
+    give_back(std::move(spares_.back()));
+    spares_.pop_back();
+  }
+}
+
+void StageWriter::give_back(std::unique_ptr<Segment> segment) {
+  stage_.give_back(segment->file_bytes());
+  segment->remove();
 }
 
 }  // namespace sidecast::stage

@@ -64,19 +64,22 @@ class StageWriter {
   // Segments of an earlier engine become this writer's to free; nothing is appended to them.
   void adopt(std::vector<std::unique_ptr<Segment>> segments);
 
-  // Makes sure that entries of `bytes` in all can be appended: those of one record, which must not be
-  // staged by halves. False: the stage is at its limit (or the file system full); try again once
+  // Makes sure that entries of `bytes` in all can be appended: those of one record, which must not
+  // be staged by halves. False: the stage is at its limit (or the file system full); try again once
   // something was settled.
   [[nodiscard]] bool reserve(std::uint64_t bytes);
   // Stages one entry, uncommitted, in reserved room.
   [[nodiscard]] EntryRef append(const EntryFields& fields, Bytes encoded) noexcept;
   // Notes the heads of every segment written to since the last call.
   void note_heads(RedoLog& redo);
-  // Gives segments back whose entries are all settled.
+  // Takes segments back whose entries are all settled, some of them for use again.
   void collect();
+  // Gives the memory of all but one of those back: for when nothing comes.
+  void trim();
 
  private:
   [[nodiscard]] bool open_segment(std::uint64_t bytes);
+  void give_back(std::unique_ptr<Segment> segment);
 
   Stage& stage_;
   std::uint32_t worker_;
@@ -85,7 +88,9 @@ class StageWriter {
   std::uint64_t tail_ = 0;  // where the next entry goes in `active_`; >= its head
   std::vector<std::pair<Segment*, std::uint64_t>> heads_;  // moved since the last note_heads()
   std::vector<std::unique_ptr<Segment>> segments_;         // oldest first; the active one is last
-  std::unique_ptr<Segment> spare_;  // kept mapped: zeroed pages are dear
+  // Settled and empty, kept mapped for the next ones: making a segment means zeroing its pages and
+  // taking a fault for each, a third of what compressing its contents costs.
+  std::vector<std::unique_ptr<Segment>> spares_;
 };
 
 }  // namespace sidecast::stage
