@@ -99,6 +99,7 @@ void read_body_identity(JsonValue body, Reading& reading) {
 }
 
 void read_trace_object(JsonValue object, Reading& reading) {
+  if (!object.is_object()) return;
   Trace& trace = reading.trace;
   TraceSettings& settings = trace.settings;
   for (const JsonMember member : object) {
@@ -127,6 +128,7 @@ void read_trace_object(JsonValue object, Reading& reading) {
 }
 
 void read_attributes(JsonValue object, Reading& reading) {
+  if (!object.is_object()) return;
   Trace& trace = reading.trace;
   for (const JsonMember member : object) {
     if (!add_metadatum(trace.attributes, member, reading)) ++trace.metadata_dropped;

@@ -86,6 +86,7 @@ struct Normaliser::Impl {
   std::optional<Reading> reading;
   ReportedUsage reported;
   bool has_request = false;
+  bool has_trace_object = false;  // of its own: the body's does not count
   const Api* api = nullptr;
 };
 
@@ -168,9 +169,10 @@ void Normaliser::Impl::read_attempts(const shm::RecordView& record) {
 
 void Normaliser::Impl::read_small_objects(const shm::RecordView& record) {
   reading->media = &event.media;
-  if (!record.trace_json.empty() && event.load(record.trace_json, parser, reading->arena)) {
-    read_trace_object(event.root(), *reading);
-  }
+  has_trace_object = !record.trace_json.empty() &&
+                     event.load(record.trace_json, parser, reading->arena) &&
+                     event.root().is_object();
+  if (has_trace_object) read_trace_object(event.root(), *reading);
   if (!record.attributes_json.empty() &&
       event.load(record.attributes_json, parser, reading->arena)) {
     read_attributes(event.root(), *reading);
@@ -213,10 +215,7 @@ void Normaliser::Impl::read_request() {
   if (!has_request || !request.root().is_object()) return;
   const JsonValue root = request.root();
   read_body_identity(root, *reading);
-  if (const JsonValue settings = root.find("trace");
-      settings.is_object() && trace.metadata.empty() && trace.settings.trace_id_text.empty()) {
-    read_trace_object(settings, *reading);
-  }
+  if (!has_trace_object) read_trace_object(root.find("trace"), *reading);
   api->read_request(root, *reading);
 }
 

@@ -1,6 +1,7 @@
 // A record to be normalised, and the arena and Normaliser that its Trace lives in.
 #pragma once
 
+#include <list>
 #include <string>
 
 #include "engine/normalise/normalise.h"
@@ -9,10 +10,11 @@ namespace sidecast {
 
 class RecordFixture {
  public:
-  // The Trace is valid until the next call.
+  // The Trace's texts are valid until the next call, itself for a few calls more.
   [[nodiscard]] Trace normalise() {
-    arena.reset();
-    return normaliser.normalise(record, ring, 3, options, arena);
+    constexpr std::size_t kTracesKept = 8;
+    if (arenas_.size() == kTracesKept) arenas_.pop_front();
+    return normaliser.normalise(record, ring, 3, options, arenas_.emplace_back(64U * 1024U));
   }
   [[nodiscard]] Trace normalise(Text request, Text response, Text operation = "chat") {
     record.request = request;
@@ -24,8 +26,10 @@ class RecordFixture {
   shm::RecordView record;
   shm::RingUuid ring{0xAB, 0xCD};
   NormaliseOptions options;
-  Arena arena;
   Normaliser normaliser;
+
+ private:
+  std::list<Arena> arenas_;
 };
 
 // All text of a message, part after part, each with the letter of its kind.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "engine/base/utf8.h"
 #include "tests/support/exchanges.h"
@@ -89,6 +90,23 @@ TEST_P(Recorded, EveryTextIsValidUtf8AndHoldsNoInlinedMedia) {
       EXPECT_TRUE(is_valid_utf8(text)) << exchange.id;
       EXPECT_EQ(text.find(";base64,"), Text::npos) << exchange.id << " " << text.substr(0, 200);
     });
+  });
+}
+
+TEST_P(Recorded, WhatIsCalledJsonIsJson) {
+  // Judged by a parser that is not ours. Bodies that pass as they came are JSON by their making.
+  const auto is_json = [](Text text) { return nlohmann::json::accept(text.begin(), text.end()); };
+  for_each([&](const Exchange& exchange, const Trace& trace) {
+    const bool is_assembled = exchange.is_stream && trace.output_is_json;
+    EXPECT_TRUE(!is_assembled || is_json(trace.output_value)) << exchange.id;
+    EXPECT_TRUE(trace.parameters.json.empty() || is_json(trace.parameters.json)) << exchange.id;
+    for (const Tool& tool : trace.tools) {
+      EXPECT_TRUE(is_json(tool.json)) << exchange.id;
+      EXPECT_TRUE(tool.parameters.empty() || is_json(tool.parameters)) << exchange.id;
+    }
+    if (trace.input_value.data() != exchange.request.data()) {
+      EXPECT_TRUE(!trace.input_is_json || is_json(trace.input_value)) << exchange.id;
+    }
   });
 }
 
