@@ -46,7 +46,7 @@ struct Member {
   Text key;
   Wanted wanted;
 };
-constexpr std::array<Member, 21> kMembers = {{
+constexpr std::array<Member, 23> kMembers = {{
     {"model", Wanted::kModel},
     {"modelVersion", Wanted::kModel},
     {"finish_reason", Wanted::kFinishReason},
@@ -56,6 +56,8 @@ constexpr std::array<Member, 21> kMembers = {{
     {"done_reason", Wanted::kFinishReason},
     {"usage", Wanted::kUsage},
     {"usageMetadata", Wanted::kUsage},
+    {"meta", Wanted::kUsage},
+    {"amazon-bedrock-invocationMetrics", Wanted::kUsage},
     {"prompt_tokens", Wanted::kCount},
     {"completion_tokens", Wanted::kCount},
     {"total_tokens", Wanted::kCount},
@@ -78,8 +80,10 @@ void scan_torn_answer(Text piece, ReportedUsage& reported, JsonParser& parser, J
   const MediaSpans no_media;
   reading.media = &no_media;
   Text finish_reason;
-  std::size_t colon = piece.find("\":");
-  for (; colon != Text::npos; colon = piece.find("\":", colon + 2)) {
+  std::size_t next = 0;  // where to look on
+  for (std::size_t colon = piece.find("\":"); colon != Text::npos;
+       colon = piece.find("\":", next)) {
+    next = colon + 2;
     const std::size_t from = colon > kKeyMax ? colon - kKeyMax : 0;
     const Text before = piece.substr(from, colon - from);
     const Text key = before.substr(before.rfind('"') + 1);  // all of it if there is no quote
@@ -107,7 +111,11 @@ void scan_torn_answer(Text piece, ReportedUsage& reported, JsonParser& parser, J
       if (member.wanted == Wanted::kFinishReason && found.is_string()) {
         finish_reason = reading.text(found);
       }
-      if (member.wanted == Wanted::kUsage) read_usage(found, reported, reading);
+      if (member.wanted == Wanted::kUsage) {
+        read_usage_with_parts(found, reported, reading);
+        // Counts within it are parts of its own, not the answer's.
+        next = static_cast<std::size_t>(value.data() - piece.data()) + value.size();
+      }
       break;
     }
   }

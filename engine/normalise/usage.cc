@@ -190,23 +190,26 @@ void read_usage(JsonValue usage, ReportedUsage& reported, Reading& reading) {
   if (input_includes_cached) reported.input_leaves_cached_out = false;
 }
 
+void read_usage_with_parts(JsonValue usage, ReportedUsage& reported, Reading& reading) {
+  read_usage(usage, reported, reading);
+  // Cohere: billed units leave out what the model added and what the cache held.
+  read_usage(usage.find("tokens"), reported, reading);
+  const JsonValue billed_units = usage.find("billed_units");
+  for (const JsonMember billed : billed_units) {
+    reading.add_fact(billed.key == "input_tokens"    ? Text("billed_input_tokens")
+                     : billed.key == "output_tokens" ? Text("billed_output_tokens")
+                                                     : billed.key,
+                     billed.value);
+  }
+  if (!reported.counts.input) read_usage(billed_units, reported, reading);
+}
+
 void find_usage(JsonValue body, ReportedUsage& reported, Reading& reading) {
   for (const JsonMember member : body) {
     if (member.key == "usage" || member.key == "usageMetadata" || member.key == "usage_metadata" ||
         member.key == "x_groq" || member.key == "amazon-bedrock-invocationMetrics") {
-      read_usage(member.value, reported, reading);
       if (member.key == "x_groq") read_usage(member.value.find("usage"), reported, reading);
-      // Cohere: billed units leave out what the model added and what the cache held.
-      read_usage(member.value.find("tokens"), reported, reading);
-      for (const JsonMember billed : member.value.find("billed_units")) {
-        reading.add_fact(billed.key == "input_tokens"    ? Text("billed_input_tokens")
-                         : billed.key == "output_tokens" ? Text("billed_output_tokens")
-                                                         : billed.key,
-                         billed.value);
-      }
-      if (!reported.counts.input) {
-        read_usage(member.value.find("billed_units"), reported, reading);
-      }
+      read_usage_with_parts(member.value, reported, reading);
     } else if (member.key == "meta") {
       const JsonValue tokens = member.value.find("tokens");
       const JsonValue billed = member.value.find("billed_units");

@@ -22,6 +22,9 @@ struct ReportedUsage {
 // Reads one usage object of any API. `reported` keeps what the object does not say.
 void read_usage(JsonValue usage, ReportedUsage& reported, Reading& reading);
 
+// The same, and the objects that some APIs keep within it.
+void read_usage_with_parts(JsonValue usage, ReportedUsage& reported, Reading& reading);
+
 // Reads the usage of a whole answer or event, wherever its API puts it.
 void find_usage(JsonValue body, ReportedUsage& reported, Reading& reading);
 

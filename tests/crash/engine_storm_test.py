@@ -15,6 +15,7 @@ import end_to_end
 import pipeline
 
 KILLS = int(os.environ.get("SIDECAST_STORM", "8"))
+RATE = 500  # records a second: so that what a storm writes depends on its kills, not on the machine
 POINT = re.compile(r'SIDECAST_TEST_POINT\("([^"]+)"\)')
 
 
@@ -64,7 +65,7 @@ class EngineStorm(end_to_end.EndToEndTest):
             ids = self.pipeline.folder / f"ids-{kill}.log"
             ids_logs.append(ids)
             writer = self.pipeline.start_replay(sample, "--ids", ids, "--repeat", "1000000", "--threads", "2",
-                                                "--id-prefix", f"kill{kill}-", name=f"replay-{kill}")
+                                                "--rate", RATE, "--id-prefix", f"kill{kill}-", name=f"replay-{kill}")
             target = chance.randrange(1, 300)
             pipeline.wait_until(lambda ids=ids, target=target: len(pipeline.read_lines(ids)) >= target,
                                 f"{target} records to be written")

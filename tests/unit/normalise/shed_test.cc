@@ -75,6 +75,23 @@ TEST_F(ShedRecord, ATornUsageGivesTheCountsThatAreWhole) {
   EXPECT_FALSE(trace.usage.total);
 }
 
+TEST_F(ShedRecord, CountsWithinAUsageObjectAreNotTakenForTheAnswers) {
+  const Trace trace =
+      shed(R"({"candidates":[],"usageMetadata":{"promptTokenCount":62,"candidatesTokenCount":94,)"
+           R"("totalTokenCount":156,"promptTokensDetails":[{"modality":"TEXT","tokenCount":62}],)"
+           R"("candidatesTokensDetails":[{"modality":"TEXT","tokenCount":7}]}})");
+  EXPECT_EQ(trace.usage.input, 62);
+  EXPECT_EQ(trace.usage.output, 94);
+}
+
+TEST_F(ShedRecord, CoheresTokensAreFoundWithinItsUsage) {
+  const Trace trace =
+      shed(R"({"id":"1","usage":{"billed_units":{"input_tokens":5,"output_tokens":3},)"
+           R"("tokens":{"input_tokens":502,"output_tokens":25}}})");
+  EXPECT_EQ(trace.usage.input, 502);
+  EXPECT_EQ(trace.usage.output, 25);
+}
+
 TEST_F(ShedRecord, ABodyThatIsNoJsonIsScannedTheSameWay) {
   const std::string cut =
       R"({"model":"m","usage":{"prompt_tokens":3,"completion_tokens":4},"choices":[{"message":{"content":"hel)";
