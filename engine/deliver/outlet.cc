@@ -37,6 +37,7 @@ Outlet::Outlet(const PlannedDestination& destination, PlannedGroup& group, std::
       group_(group),
       bit_(bit),
       context_(context),
+      breaker_(destination.config->connections_max),
       random_(destination.slot + 1) {}
 
 void Outlet::submit(SealedBatchPtr sealed) {
@@ -53,7 +54,7 @@ void Outlet::submit(SealedBatchPtr sealed) {
 }
 
 void Outlet::pump() {
-  while (open_ < window_ && monotonic_now() >= not_before_) {
+  while (breaker_.may_send(monotonic_now())) {
     if (ready_.empty()) {
       if (waiting_.empty()) return;
       const SealedBatchPtr next = std::move(waiting_.front());
@@ -92,11 +93,11 @@ void Outlet::start(Send send) {
       destination_.config->exporter->authorise(attempt, destination_.config->secrets, wall_now());
   if (!authorised) {
     ready_.push_front(std::move(send));
-    wait_after_failure(DestinationState::kPaused, {.kind = Verdict::Kind::kPause,
-                                                   .explanation = authorised.error().message()});
+    failed(breaker_.round(),
+           {.kind = Verdict::Kind::kPause, .explanation = authorised.error().message()});
     return;
   }
-  ++open_;
+  const Breaker::Round round = breaker_.sent();
   add(slot().requests, 1);
   add(slot().bytes_sent, attempt.body_bytes());
   add(slot().bytes_uncompressed,
@@ -108,57 +109,52 @@ void Outlet::start(Send send) {
   // Judged as it was sent: what its headers held must not come back in an explanation.
   Request sent = attempt;
   context_.loop.send(std::move(attempt), options,
-                     [this, send = std::move(send), sent = std::move(sent)](
+                     [this, round, send = std::move(send), sent = std::move(sent)](
                          const Response& response, const TransferTimes& times) mutable {
-                       finish(std::move(send), sent, response, times);
+                       finish(std::move(send), round, sent, response, times);
                      });
 }
 
-void Outlet::finish(Send send, const Request& sent, const Response& response,
+void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const Response& response,
                     const TransferTimes& times) {
-  --open_;
+  breaker_.ended();
   // relaxed: see add().
   slot().latency[latency_bucket(times.total)].fetch_add(1, std::memory_order_relaxed);
   const Verdict verdict = destination_.config->exporter->judge(sent, response, wall_now());
   const RecordRange range = range_of(send);
   switch (verdict.kind) {
     case Verdict::Kind::kDelivered:
-      recovered();
+      answered(round, verdict);
       retire(send.sealed, range.count);
       context_.settler.delivered(range, destination_.slot, bit_);
       break;
     case Verdict::Kind::kPartial:
-      recovered();
+      answered(round, verdict);
       retire(send.sealed, range.count);
       context_.settler.partly_delivered(range, destination_.slot, bit_, verdict.rejected_spans);
-      set_state(DestinationState::kOk, verdict.explanation);
       break;
     case Verdict::Kind::kRejected:
-      recovered();  // it answers: only this request is at fault
+      answered(round, verdict);  // only this request is at fault
       retire(send.sealed, range.count);
       context_.settler.rejected(range, destination_.slot, bit_, verdict.reason);
-      set_state(DestinationState::kOk, verdict.explanation);
       break;
     case Verdict::Kind::kSplit:
-      recovered();
-      split(send, verdict);
+      answered(round, verdict);
+      split(send);
       break;
     case Verdict::Kind::kRetry:
     case Verdict::Kind::kPause:
       add(slot().retries, 1);
       ready_.push_front(std::move(send));
-      wait_after_failure(verdict.kind == Verdict::Kind::kPause ? DestinationState::kPaused
-                                                               : DestinationState::kBackingOff,
-                         verdict);
+      failed(round, verdict);
       break;
   }
   pump();
 }
 
-void Outlet::split(const Send& send, const Verdict& verdict) {
+void Outlet::split(const Send& send) {
   const RecordRange range = range_of(send);
   retire(send.sealed, range.count);
-  set_state(DestinationState::kOk, verdict.explanation);
   if (range.count == 1) {
     context_.settler.rejected(range, destination_.slot, bit_, RejectReason::kTooLarge);
     return;
@@ -171,35 +167,43 @@ void Outlet::split(const Send& send, const Verdict& verdict) {
   context_.refreeze(group_, {middle, end}, me);
 }
 
-void Outlet::wait_after_failure(DestinationState state, const Verdict& verdict) {
-  ++failures_;
-  window_ = 1;  // the next one is a probe
+void Outlet::answered(Breaker::Round round, const Verdict& verdict) {
+  note_error(verdict.explanation);
+  breaker_.succeeded(round, monotonic_now());
+  if (breaker_.is_closed()) set_state(DestinationState::kOk, {});
+}
+
+void Outlet::failed(Breaker::Round round, const Verdict& verdict) {
+  const bool is_pause = verdict.kind == Verdict::Kind::kPause;
   std::uniform_real_distribution<double> unit(0.0, 1.0);
-  const auto& limits = state == DestinationState::kPaused ? kPauseLimits : kRetryLimits;
-  const auto delay = backoff_delay(limits, failures_, unit(random_), verdict.retry_hint);
-  not_before_ = std::max(not_before_, monotonic_now() + delay);
-  set_state(state, verdict.explanation);
+  breaker_.failed(round, is_pause ? kPauseLimits : kRetryLimits, verdict.retry_hint,
+                  monotonic_now(), unit(random_));
+  note_error(verdict.explanation);
+  if (breaker_.is_closed()) return;  // an answer from before an outage that is over
+  set_state(is_pause ? DestinationState::kPaused : DestinationState::kBackingOff,
+            verdict.explanation);
+  pump_when_allowed();
+}
+
+void Outlet::pump_when_allowed() {
   if (timer_ != 0) context_.loop.cancel(timer_);
-  timer_ = context_.loop.after(delay, [this] {
+  const auto delay =
+      std::chrono::ceil<std::chrono::milliseconds>(breaker_.not_before() - monotonic_now());
+  timer_ = context_.loop.after(std::max(delay, std::chrono::milliseconds(0)), [this] {
     timer_ = 0;
     pump();
   });
 }
 
-void Outlet::recovered() {
-  failures_ = 0;
-  not_before_ = Instant{};
-  window_ = std::min<std::size_t>(window_ + 1, destination_.config->connections_max);
-  if (state_ != DestinationState::kOk) set_state(DestinationState::kOk, {});
+void Outlet::note_error(const std::string& explanation) {
+  if (explanation.empty()) return;
+  auto& text = slot().last_error;
+  const std::size_t size = std::min(explanation.size(), text.size() - 1);
+  std::copy_n(explanation.data(), size, text.data());
+  std::fill(text.begin() + static_cast<std::ptrdiff_t>(size), text.end(), '\0');
 }
 
 void Outlet::set_state(DestinationState state, const std::string& explanation) {
-  if (!explanation.empty()) {
-    auto& text = slot().last_error;
-    const std::size_t size = std::min(explanation.size(), text.size() - 1);
-    std::copy_n(explanation.data(), size, text.data());
-    std::fill(text.begin() + static_cast<std::ptrdiff_t>(size), text.end(), '\0');
-  }
   if (state == state_) return;
   const std::string& name = destination_.config->name;
   switch (state) {

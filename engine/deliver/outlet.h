@@ -17,7 +17,7 @@
 #include "engine/base/clock.h"
 #include "engine/batch/plan.h"
 #include "engine/batch/settle.h"
-#include "engine/deliver/backoff.h"
+#include "engine/deliver/breaker.h"
 #include "exporters/http/loop.h"
 
 namespace sidecast {
@@ -46,7 +46,7 @@ class Outlet {
 
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] bool idle() const noexcept {
-    return waiting_.empty() && ready_.empty() && open_ == 0;
+    return waiting_.empty() && ready_.empty() && breaker_.under_way() == 0;
   }
 
  private:
@@ -60,10 +60,13 @@ class Outlet {
   void pump();
   void expand(const SealedBatchPtr& sealed);
   void start(Send send);
-  void finish(Send send, const Request& sent, const Response& response, const TransferTimes& times);
-  void split(const Send& send, const Verdict& verdict);
-  void wait_after_failure(ledger::DestinationState state, const Verdict& verdict);
-  void recovered();
+  void finish(Send send, Breaker::Round round, const Request& sent, const Response& response,
+              const TransferTimes& times);
+  void split(const Send& send);
+  void failed(Breaker::Round round, const Verdict& verdict);
+  void answered(Breaker::Round round, const Verdict& verdict);
+  void pump_when_allowed();
+  void note_error(const std::string& explanation);
   void set_state(ledger::DestinationState state, const std::string& explanation);
   void retire(const SealedBatchPtr& sealed, std::size_t records);
   [[nodiscard]] ledger::DestinationSlot& slot() noexcept {
@@ -77,10 +80,7 @@ class Outlet {
   std::deque<SealedBatchPtr> waiting_;
   std::deque<Send> ready_;          // requests of the oldest batches, next first
   std::uint64_t queued_bytes_ = 0;  // uncompressed, of records not yet settled
-  std::size_t open_ = 0;            // requests under way
-  std::size_t window_ = 1;  // requests that may be: one more per success, one after a failure
-  unsigned failures_ = 0;   // in a row
-  Instant not_before_{};
+  Breaker breaker_;
   HttpLoop::TimerId timer_ = 0;  // 0 = none
   ledger::DestinationState state_ = ledger::DestinationState::kOk;
   std::minstd_rand random_;
