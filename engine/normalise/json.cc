@@ -12,8 +12,6 @@
 namespace sidecast {
 namespace {
 
-constexpr std::uint32_t kNoIndex = ~std::uint32_t{0};
-
 bool is_space(char c) noexcept {
   return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
@@ -76,25 +74,23 @@ constexpr bool may_be_of_data_url(std::int32_t unit) {
          unit == '+' || unit == '=' || unit == '-' || unit == '_';
 }
 
+constexpr std::array<char, 256> make_simple_escapes() {
+  std::array<char, 256> escapes{};
+  escapes['"'] = '"';
+  escapes['\\'] = '\\';
+  escapes['/'] = '/';
+  escapes['b'] = '\b';
+  escapes['f'] = '\f';
+  escapes['n'] = '\n';
+  escapes['r'] = '\r';
+  escapes['t'] = '\t';
+  return escapes;
+}
+constexpr std::array<char, 256> kSimpleEscapes = make_simple_escapes();
+
+// What the letter behind a backslash stands for; 0 if for nothing by itself.
 char simple_escape(char letter) noexcept {
-  switch (letter) {
-    case '"':
-    case '\\':
-    case '/':
-      return letter;
-    case 'b':
-      return '\b';
-    case 'f':
-      return '\f';
-    case 'n':
-      return '\n';
-    case 'r':
-      return '\r';
-    case 't':
-      return '\t';
-    default:
-      return 0;
-  }
+  return kSimpleEscapes[static_cast<unsigned char>(letter)];
 }
 
 char* write_utf8(char* to, std::uint32_t character) noexcept {
@@ -258,10 +254,18 @@ class TreeBuilder {
     const std::uint32_t end = token_end();
     if (end - begin < 2 || text_[end - 1] != '"') return false;
     const Text content = text_.substr(begin + 1, end - begin - 2);
-    const char* const backslash =
-        content.empty() ? nullptr : find_backslash(content.data(), content.data() + content.size());
-    if (backslash != nullptr && !check_escapes(content, backslash)) return false;
-    return add(JsonKind::kString, end, backslash != nullptr);
+    const char* const content_end = content.data() + content.size();
+    if (next_backslash_ < content.data()) find_next_backslash(content.data());
+    const bool has_escapes = next_backslash_ < content_end;
+    if (has_escapes && !check_escapes(content, next_backslash_)) return false;
+    return add(JsonKind::kString, end, has_escapes);
+  }
+
+  // Backslashes stand in strings only and most strings have none: one search passes over many.
+  void find_next_backslash(const char* from) noexcept {
+    const char* const end = text_.data() + text_.size();
+    const char* const found = find_backslash(from, end);
+    next_backslash_ = found == nullptr ? end : found;
   }
 
   [[nodiscard]] bool check_escapes(Text content, const char* backslash) {
@@ -306,6 +310,7 @@ class TreeBuilder {
   std::uint32_t count_;
   std::uint32_t at_ = 0;
   std::uint32_t depth_ = 0;
+  const char* next_backslash_ = nullptr;  // in the text; none before it that was not looked at
   std::array<std::uint32_t, JsonParser::kDepthMax> open_;  // nodes of the open containers
 };
 
@@ -352,26 +357,6 @@ JsonStatus JsonParser::parse(Text text, JsonDocument& document) {
   return builder.build() ? JsonStatus::kOk : give_up(JsonStatus::kInvalid);
 }
 
-bool JsonValue::is(JsonKind kind) const noexcept {
-  return document_ != nullptr && document_->nodes_[index_].kind == kind;
-}
-
-Text JsonValue::raw() const noexcept {
-  if (document_ == nullptr) return {};
-  const JsonDocument::Node& node = document_->nodes_[index_];
-  return document_->text_.substr(node.begin, node.end - node.begin);
-}
-
-Text JsonValue::word() const noexcept {
-  if (!is_string()) return {};
-  const Text quoted = raw();
-  return quoted.substr(1, quoted.size() - 2);
-}
-
-bool JsonValue::has_escapes() const noexcept {
-  return document_ != nullptr && document_->nodes_[index_].has_escapes;
-}
-
 Text JsonValue::string(Arena& arena) const {
   return has_escapes() ? unescape(word(), arena) : word();
 }
@@ -402,41 +387,6 @@ std::optional<std::int64_t> JsonValue::integer() const noexcept {
 std::optional<bool> JsonValue::boolean() const noexcept {
   if (!is(JsonKind::kBool)) return std::nullopt;
   return raw() == "true";
-}
-
-JsonValue JsonValue::find(Text key) const noexcept {
-  JsonValue found;
-  if (!is_object()) return found;
-  for (const JsonMember member : *this) {
-    if (member.key == key) found = member.value;
-  }
-  return found;
-}
-
-JsonValue::Iterator JsonValue::begin() const noexcept {
-  const bool in_object = is_object();
-  if (!in_object && !is_array()) return {document_, kNoIndex, false};
-  return {document_, index_ + 1, in_object};
-}
-
-JsonValue::Iterator JsonValue::end() const noexcept {
-  if (!is_object() && !is_array()) return {document_, kNoIndex, false};
-  return {document_, document_->nodes_[index_].next, is_object()};
-}
-
-bool JsonValue::is_empty() const noexcept {
-  return begin() == end();
-}
-
-JsonMember JsonValue::Iterator::operator*() const noexcept {
-  if (!in_object_) return {{}, {}, {document_, index_}};
-  const JsonValue key(document_, index_);
-  return {key.word(), key, {document_, index_ + 1}};
-}
-
-JsonValue::Iterator& JsonValue::Iterator::operator++() noexcept {
-  index_ = document_->nodes_[in_object_ ? index_ + 1 : index_].next;
-  return *this;
 }
 
 Text rewrite_escapes(Text json, Arena& arena) {

@@ -121,6 +121,62 @@ class JsonValue::Iterator {
   bool in_object_;
 };
 
+inline bool JsonValue::is(JsonKind kind) const noexcept {
+  return document_ != nullptr && document_->nodes_[index_].kind == kind;
+}
+
+inline Text JsonValue::raw() const noexcept {
+  if (document_ == nullptr) return {};
+  const JsonDocument::Node& node = document_->nodes_[index_];
+  return {document_->text_.data() + node.begin, node.end - node.begin};
+}
+
+inline Text JsonValue::word() const noexcept {
+  if (!is_string()) return {};
+  const Text quoted = raw();
+  return {quoted.data() + 1, quoted.size() - 2};
+}
+
+inline bool JsonValue::has_escapes() const noexcept {
+  return document_ != nullptr && document_->nodes_[index_].has_escapes;
+}
+
+inline JsonMember JsonValue::Iterator::operator*() const noexcept {
+  if (!in_object_) return {{}, {}, {document_, index_}};
+  const JsonValue key(document_, index_);
+  return {key.word(), key, {document_, index_ + 1}};
+}
+
+inline JsonValue::Iterator& JsonValue::Iterator::operator++() noexcept {
+  index_ = document_->nodes_[in_object_ ? index_ + 1 : index_].next;
+  return *this;
+}
+
+inline JsonValue::Iterator JsonValue::begin() const noexcept {
+  const bool in_object = is_object();
+  if (!in_object && !is_array()) return {document_, 0, false};
+  return {document_, index_ + 1, in_object};
+}
+
+inline JsonValue::Iterator JsonValue::end() const noexcept {
+  const bool in_object = is_object();
+  if (!in_object && !is_array()) return {document_, 0, false};
+  return {document_, document_->nodes_[index_].next, in_object};
+}
+
+inline bool JsonValue::is_empty() const noexcept {
+  return begin() == end();
+}
+
+inline JsonValue JsonValue::find(Text key) const noexcept {
+  JsonValue found;
+  if (!is_object()) return found;
+  for (const JsonMember member : *this) {
+    if (member.key == key) found = member.value;
+  }
+  return found;
+}
+
 enum class JsonStatus : std::uint8_t { kOk, kNotUtf8, kInvalid };
 
 // Owns simdjson's part. One per Normaliser; its documents may be many.

@@ -66,6 +66,17 @@ Text mime_type_of(Text base64) noexcept {
   return {};
 }
 
+// Does any of the `kRunMin / 2` bytes from `from` on end a run, as in prose nearly always? Without
+// branches, so that the compiler compares many at once.
+bool has_run_end(const char* from) noexcept {
+  unsigned ends = 0;
+  for (std::size_t i = 0; i < kRunMin / 2; ++i) {
+    ends |= static_cast<unsigned>(from[i] == ' ') | static_cast<unsigned>(from[i] == '"') |
+            static_cast<unsigned>(from[i] == ',') | static_cast<unsigned>(from[i] == '.');
+  }
+  return ends != 0;
+}
+
 // Digests and ids are written in hex and are no media.
 bool is_hex(Text run) noexcept {
   return std::all_of(run.begin(), run.end(), [](char c) {
@@ -171,7 +182,11 @@ void MediaSpans::find_fields() {
   // A run of kRunMin bytes covers one of the places looked at, whatever its position.
   std::size_t at = kRunMin - 1;
   while (at < text_.size()) {
-    if (!is_base64(text_[at])) {
+    // A run of kRunMin bytes through here holds all of the half before or of the half behind.
+    const char* const here = text_.data() + at;
+    const bool is_prose = text_.size() - at >= kRunMin / 2 && has_run_end(here) &&
+                          has_run_end(here - kRunMin / 2 + 1);
+    if (is_prose || !is_base64(*here)) {
       at += kRunMin;
       continue;
     }
