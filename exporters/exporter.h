@@ -93,7 +93,12 @@ struct Verdict {
   RejectReason reason = RejectReason::kRejected;
   std::uint64_t rejected_spans = 0;
   std::optional<std::chrono::milliseconds> retry_hint;
-  std::string explanation;  // one line a person can act on; server text is cut and made printable
+  // One line a person can act on, in our own words: it is logged and kept, so nothing that a server
+  // chose freely stands in it.
+  std::string explanation;
+  // What the server said: printable, cut and scrubbed of our secrets, but it may quote content. For
+  // a person who asked for content; never logged, never kept.
+  std::string server_text;
 };
 
 // ---- Options and descriptors --------------------------------------------------------------------
@@ -173,7 +178,7 @@ class Exporter {
   // Adds credentials to one request, at each attempt: the only place that sees secrets.
   [[nodiscard]] virtual Status authorise(Request&, const Secrets&, Timestamp now) const = 0;
   // What the answer means. `now` is for Retry-After dates. The request is the one that was sent, so
-  // that what its headers held can be kept out of the explanation.
+  // that what its headers held can be kept out of the server's words.
   [[nodiscard]] virtual Verdict judge(const Request&, const Response&, Timestamp now) const = 0;
   // The cheapest request that proves address and credentials and stores nothing (or one marked
   // test record where nothing else proves it; `now` is its time). Authorise and judge it like any.

@@ -11,14 +11,13 @@
 
 #include "engine/base/utf8.h"
 #include "exporters/destinations/options.h"
+#include "exporters/destinations/scrub.h"
 
 namespace sidecast {
 namespace {
 
-constexpr std::size_t kErrorBodyBytesMax = 64U << 10U;  // more of an error is not read
-constexpr std::size_t kScrubbedBytesMax = 4096;         // of text, before it is cut to one line
-constexpr std::size_t kSecretBytesMin = 6;  // shorter header values are words, not secrets
-constexpr std::size_t kKeyBytesMin = 16;    // shorter parts of a value are names, such as regions
+constexpr std::size_t kErrorBodyBytesMax = 64U << 10U;              // more of an error is not read
+constexpr std::size_t kScrubbedBytesMax = 4096;                     // of text, before it is cut
 constexpr Milliseconds kRetryHintMax = std::chrono::hours(24 * 7);  // keeps sums of times in range
 
 std::string lower_case(std::string_view text) {
@@ -110,6 +109,46 @@ std::string title_of_html(std::string_view body) {
   return std::string(body.substr(begin + 1, end - begin - 1));
 }
 
+// By number. google/rpc/code.proto.
+constexpr std::array<std::string_view, 17> kGrpcCodes = {
+    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED"};
+
+std::string_view grpc_code(std::int64_t number) {
+  const bool is_error = number > 0 && number < static_cast<std::int64_t>(kGrpcCodes.size());
+  return is_error ? kGrpcCodes[static_cast<std::size_t>(number)] : std::string_view();
+}
+
+std::string_view code_of_protobuf_status(std::string_view body) {
+  try {
+    protozero::pbf_reader status(body.data(), body.size());
+    while (status.next(1, protozero::pbf_wire_type::varint)) return grpc_code(status.get_int32());
+  } catch (const protozero::exception&) {
+    // Not a Status after all: it says nothing.
+  }
+  return {};
+}
+
+std::string_view code_of_json(std::string_view body) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element document;
+  if (parser.parse(body.data(), body.size()).get(document) != simdjson::SUCCESS) return {};
+  simdjson::dom::element error;
+  if (document["error"].get(error) == simdjson::SUCCESS && error.is_object()) document = error;
+  for (const char* member : {"code", "status"}) {
+    std::int64_t number = 0;
+    if (document[member].get(number) == simdjson::SUCCESS && !grpc_code(number).empty()) {
+      return grpc_code(number);
+    }
+    const std::string name = string_member(document, member);
+    const auto* const known = std::find(kGrpcCodes.begin() + 1, kGrpcCodes.end(), name);
+    if (known != kGrpcCodes.end()) return *known;
+  }
+  return {};
+}
+
 // ---- One printable line -------------------------------------------------------------------------
 
 // How many bytes at `text` draw nothing or disturb the line: controls, line separators, marks that
@@ -150,33 +189,6 @@ std::string printable(std::string_view text) {
   return line;
 }
 
-void replace_all(std::string& text, std::string_view what, std::string_view with) {
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
-    text.replace(at, what.size(), with);
-  }
-}
-
-// Servers quote what they refuse ("invalid key abc..."), the whole header or the part they looked
-// at: nothing of it comes back.
-void scrub(std::string& text, const Request& request) {
-  for (const Header& header : request.headers) {
-    if (lower_case(header.name).starts_with("content-")) continue;
-    const std::string_view value = trim_blanks(header.value);
-    if (value.size() >= kSecretBytesMin) replace_all(text, value, "***");
-    // "Bearer abc": without its scheme.
-    const std::size_t blank = value.rfind(' ');
-    const std::string_view last =
-        blank == std::string_view::npos ? std::string_view() : value.substr(blank + 1);
-    if (last.size() >= kSecretBytesMin) replace_all(text, last, "***");
-    // "AWS4-HMAC-SHA256 Credential=abc/20260101/..., Signature=def": what is long enough for a key.
-    for (std::string_view rest = value; !rest.empty();) {
-      const std::size_t end = std::min(rest.find_first_of(" ,;=/:"), rest.size());
-      if (end >= kKeyBytesMin) replace_all(text, rest.substr(0, end), "***");
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
-  }
-}
-
 std::string_view failure_name(Response::Failure failure) {
   using Failure = Response::Failure;
   switch (failure) {
@@ -200,15 +212,29 @@ std::string_view failure_name(Response::Failure failure) {
   return "request failed";
 }
 
-Verdict judge_failure(const Request& request, const Response& response) {
+// libcurl's words on certificates quote names out of them, which the server chose.
+std::string unquoted(std::string_view text) {
+  std::string line;
+  while (!text.empty()) {
+    const std::size_t open = text.find(" '");
+    line += text.substr(0, open);
+    if (open == std::string_view::npos) break;
+    line += " ...";
+    const std::size_t close = text.find('\'', open + 2);
+    if (close == std::string_view::npos) break;
+    text.remove_prefix(close + 1);
+  }
+  return line;
+}
+
+Verdict judge_failure(const Response& response) {
   Verdict verdict;
   const bool is_refused = response.failure == Response::Failure::kRefusedAddress;
   verdict.kind = is_refused ? Verdict::Kind::kPause : Verdict::Kind::kRetry;
-  verdict.explanation =
-      explain(request, response, response.failure_text,
-              is_refused ? "metadata services are never allowed, private addresses "
-                           "only for the operator's destinations"
-                         : "");
+  verdict.explanation = explain(response, printable(unquoted(response.failure_text)),
+                                is_refused ? "metadata services are never allowed, private "
+                                             "addresses only for the operator's destinations"
+                                           : "");
   return verdict;
 }
 
@@ -268,25 +294,31 @@ bool names_size(std::string_view text) {
   });
 }
 
-std::string explain(const Request& request, const Response& response, std::string_view text,
-                    std::string_view advice) {
-  std::string line = response.failure == Response::Failure::kNone
-                         ? "HTTP " + std::to_string(response.status)
-                         : std::string(failure_name(response.failure));
-  std::string said = printable(text);
-  scrub(said, request);
-  const std::size_t room = kExplanationBytesMax - std::min(kExplanationBytesMax / 2, advice.size());
-  if (said.size() > room - line.size() - 8) {
-    said = std::string(utf8_prefix(said, room - line.size() - 8)) + "...";
-  }
-  if (!said.empty()) line += ": " + said;
+std::string_view known_code(const Response& response) {
+  const std::string_view body = std::string_view(response.body).substr(0, kErrorBodyBytesMax);
+  const std::string type = lower_case(header_value(response, "content-type"));
+  if (type.find("protobuf") != std::string::npos) return code_of_protobuf_status(body);
+  return trim_blanks(body.substr(0, 64)).starts_with('{') ? code_of_json(body) : std::string_view();
+}
+
+std::string explain(const Response& response, std::string_view code, std::string_view advice) {
+  const bool is_answer = response.failure == Response::Failure::kNone;
+  std::string line = is_answer ? "HTTP " + std::to_string(response.status)
+                               : std::string(failure_name(response.failure));
+  if (!code.empty()) line += is_answer ? " (" + std::string(code) + ")" : ": " + std::string(code);
   if (!advice.empty()) line += "; " + std::string(advice);
-  return line;
+  return std::string(utf8_prefix(line, kExplanationBytesMax));
+}
+
+std::string shown_text(const Request& request, std::string_view text) {
+  const std::string said = scrub(printable(text), request);
+  if (said.size() <= kServerTextBytesMax) return said;
+  return std::string(utf8_prefix(said, kServerTextBytesMax - 3)) + "...";
 }
 
 Verdict judge_refusal(const Request& request, const Response& response, Timestamp now,
                       std::span<const int> retried_statuses) {
-  if (response.failure != Response::Failure::kNone) return judge_failure(request, response);
+  if (response.failure != Response::Failure::kNone) return judge_failure(response);
   const int status = response.status;
   const std::string text = server_text(response);
   Verdict verdict;
@@ -308,10 +340,12 @@ Verdict judge_refusal(const Request& request, const Response& response, Timestam
   } else if (status == 413 || (status == 400 && names_size(text))) {
     verdict.kind = Verdict::Kind::kSplit;
     verdict.reason = RejectReason::kTooLarge;
+    advice = "the request is larger than it takes";
   } else {
     verdict.kind = Verdict::Kind::kRejected;
   }
-  verdict.explanation = explain(request, response, text, advice);
+  verdict.explanation = explain(response, known_code(response), advice);
+  verdict.server_text = shown_text(request, text);
   return verdict;
 }
 

@@ -1,6 +1,10 @@
-// What every HTTP destination's judge() needs: the standard retry table, Retry-After, and one line
-// of explanation out of whatever a server sent. Pure; every byte of a response is hostile: it is
-// cut, made printable and freed of what our own request's headers held before anybody sees it.
+// What every HTTP destination's judge() needs: the standard retry table, Retry-After, one line of
+// explanation, and the server's own words. Pure; every byte of a response is hostile.
+//
+// The explanation is logged and kept in the ledger, so it holds a status, a code out of a fixed
+// list and our own advice, and nothing else: servers quote what they refuse, content and
+// credentials, and no scrubbing finds all of a prompt. Their words stand apart, for a person who
+// asks for content.
 #pragma once
 
 #include <optional>
@@ -13,7 +17,8 @@
 
 namespace sidecast {
 
-inline constexpr std::size_t kExplanationBytesMax = 300;
+inline constexpr std::size_t kExplanationBytesMax = 200;
+inline constexpr std::size_t kServerTextBytesMax = 300;
 
 // Retry-After in seconds or as a date, in full (a date that has passed is 0); nothing when there is
 // none that can be read.
@@ -27,10 +32,17 @@ inline constexpr std::size_t kExplanationBytesMax = 300;
 // A refusal that is about size, for servers that say 400 where they mean 413.
 [[nodiscard]] bool names_size(std::string_view text);
 
-// "HTTP 503: what the server said; what to do", one printable line without our secrets. `advice`
-// may be empty.
-[[nodiscard]] std::string explain(const Request& request, const Response& response,
-                                  std::string_view text, std::string_view advice);
+// The name of a gRPC status, when the answer holds one (in a google.rpc.Status, in protobuf or
+// JSON): one of a fixed list, or empty.
+[[nodiscard]] std::string_view known_code(const Response& response);
+
+// "HTTP 503 (UNAVAILABLE); what to do", one printable line. `code` and `advice` may be empty and
+// are never a server's free text.
+[[nodiscard]] std::string explain(const Response& response, std::string_view code,
+                                  std::string_view advice);
+
+// A server's words as a person may see them: one line, cut, without what our request held.
+[[nodiscard]] std::string shown_text(const Request& request, std::string_view text);
 
 // The table of reference "otlp" §7 for everything but a 2xx: no answer at all, 3xx, 4xx and 5xx.
 // `retried_statuses`: this destination's exceptions, retried although the table calls them final.

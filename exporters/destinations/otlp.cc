@@ -355,20 +355,22 @@ Verdict judge_otlp(const Request& request, const Response& response, Timestamp n
     // A web page is no receiver, whatever its status: a login page, or an app that answers every
     // path. Counting it as delivered would lose all data without a word.
     verdict.kind = Verdict::Kind::kPause;
-    verdict.explanation = explain(request, response, server_text(response),
-                                  "check the endpoint: a web page answered");
+    verdict.explanation = explain(response, "", "check the endpoint: a web page answered");
+    verdict.server_text = shown_text(request, server_text(response));
     return verdict;
   }
   const auto partial = partial_success(request, response);
   if (!partial) return verdict;
+  verdict.server_text = shown_text(request, partial->message);
   if (partial->rejected_spans > 0) {
     verdict.kind = Verdict::Kind::kPartial;
     verdict.reason = RejectReason::kPartial;
     verdict.rejected_spans = static_cast<std::uint64_t>(partial->rejected_spans);
-  }
-  // Without rejected spans the message is a warning; it is told and changes nothing.
-  if (verdict.kind == Verdict::Kind::kPartial || !partial->message.empty()) {
-    verdict.explanation = explain(request, response, partial->message, "");
+    verdict.explanation =
+        explain(response, "", "rejected spans: " + std::to_string(verdict.rejected_spans));
+  } else if (!partial->message.empty()) {
+    // Without rejected spans the message is a warning; it is told and changes nothing.
+    verdict.explanation = explain(response, "", "accepted, with a warning");
   }
   return verdict;
 }

@@ -14,6 +14,7 @@
 #include "exporters/destinations/answer.h"
 #include "exporters/destinations/options.h"
 #include "exporters/destinations/s3_key.h"
+#include "exporters/destinations/scrub.h"
 #include "exporters/destinations/sigv4.h"
 #include "exporters/registry.h"
 
@@ -69,6 +70,21 @@ bool is_region_name(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_';
   });
+}
+
+// "eu-west-1", "us-gov-east-1".
+bool is_aws_region(std::string_view name) {
+  if (name.size() > 24 || name.size() < 4) return false;
+  const auto is_in = [name](std::size_t at, char first, char last) {
+    return at < name.size() && name[at] >= first && name[at] <= last;
+  };
+  const std::size_t number = name.rfind('-');
+  if (number == std::string_view::npos || number + 1 == name.size()) return false;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool is_right = i > number ? is_in(i, '0', '9') : is_in(i, 'a', 'z') || name[i] == '-';
+    if (!is_right) return false;
+  }
+  return is_in(0, 'a', 'z') && is_in(1, 'a', 'z') && name[2] == '-' && name.size() - number <= 3;
 }
 
 // The text of an element of S3's error documents, which are flat and name each element once.
@@ -229,13 +245,21 @@ Verdict S3::judge(const Request& request, const Response& response, Timestamp no
       "NoSuchBucket", "AccessDenied", "InvalidAccessKeyId",   "SignatureDoesNotMatch",
       "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AccountProblem"};
 
+  static constexpr std::array<std::string_view, 2> kElsewhere = {"AuthorizationHeaderMalformed",
+                                                                 "PermanentRedirect"};
+  // What no new try mends; listed to be named.
+  static constexpr std::array<std::string_view, 9> kFinal = {
+      "EntityTooLarge",  "InvalidArgument",           "InvalidRequest",
+      "KeyTooLongError", "XAmzContentSHA256Mismatch", "BadDigest",
+      "MalformedXML",    "MethodNotAllowed",          "NotImplemented"};
+
   const bool is_answer = response.failure == Response::Failure::kNone;
   Verdict verdict;
   if (is_answer && response.status >= 200 && response.status < 300) {
     if (!is_html(response)) return verdict;
     verdict.kind = Verdict::Kind::kPause;
-    verdict.explanation = explain(request, response, server_text(response),
-                                  "check the endpoint: a web page answered");
+    verdict.explanation = explain(response, "", "check the endpoint: a web page answered");
+    verdict.server_text = shown_text(request, server_text(response));
     return verdict;
   }
   verdict = judge_refusal(request, response, now, kRetried);
@@ -244,8 +268,7 @@ Verdict S3::judge(const Request& request, const Response& response, Timestamp no
   const std::string_view code = element_text(response.body, "Code");
   std::string_view region = header_value(response, "x-amz-bucket-region");
   if (region.empty()) region = element_text(response.body, "Region");
-  const bool is_elsewhere = code == "AuthorizationHeaderMalformed" || code == "PermanentRedirect" ||
-                            response.status == 301;
+  const bool is_elsewhere = is_one_of(code, kElsewhere) || response.status == 301;
   std::string advice;
   if (is_one_of(code, kTransient)) {
     verdict.kind = Verdict::Kind::kRetry;
@@ -253,8 +276,10 @@ Verdict S3::judge(const Request& request, const Response& response, Timestamp no
     if (code == "RequestTimeTooSkewed") advice = "check this machine's clock";
   } else if (is_elsewhere) {
     verdict.kind = Verdict::Kind::kPause;
-    advice = is_region_name(region) ? fmt::format("set 'region: {}'", region)
-                                    : std::string("check region and endpoint");
+    // Named only when it has the form of AWS's: the server could have written anything there.
+    advice = is_aws_region(region) && scrub(region, request) == region
+                 ? fmt::format("set 'region: {}'", region)
+                 : std::string("check region and endpoint");
   } else if (is_one_of(code, kMendable)) {
     verdict.kind = Verdict::Kind::kPause;
     advice = code == "NoSuchBucket" ? "check the bucket's name" : "check the credentials";
@@ -262,10 +287,12 @@ Verdict S3::judge(const Request& request, const Response& response, Timestamp no
     verdict.kind = Verdict::Kind::kSplit;
     verdict.reason = RejectReason::kTooLarge;
   }
-  if (!code.empty()) {
-    const std::string text = fmt::format("{}: {}", code, element_text(response.body, "Message"));
-    verdict.explanation = explain(request, response, text, advice);
-  }
+  if (code.empty()) return verdict;
+  const bool is_known = is_one_of(code, kElsewhere) || is_one_of(code, kTransient) ||
+                        is_one_of(code, kMendable) || is_one_of(code, kFinal);
+  verdict.explanation = explain(response, is_known ? code : std::string_view(), advice);
+  verdict.server_text =
+      shown_text(request, fmt::format("{}: {}", code, element_text(response.body, "Message")));
   return verdict;
 }
 

@@ -67,7 +67,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& exporter : exporters) {
     const Verdict verdict = exporter->judge(exporter->probe(now), response, now);
     SIDECAST_ASSERT(verdict.explanation.size() <= kExplanationBytesMax);
-    for (const char byte : verdict.explanation) {
+    SIDECAST_ASSERT(verdict.server_text.size() <= kServerTextBytesMax);
+    for (const char byte : verdict.explanation + verdict.server_text) {
       const auto code = static_cast<unsigned char>(byte);
       SIDECAST_ASSERT(code >= 0x20 && code != 0x7F);
     }

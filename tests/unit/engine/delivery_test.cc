@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/log_capture.h"
 #include "tests/unit/engine/pipeline_fixture.h"
 
 namespace sidecast {
@@ -80,6 +81,26 @@ TEST_F(Delivery, PausedDestinationGivesUpOnlyAfterItsTime) {
   EXPECT_TRUE(drain(one, kSettings)) << "nothing is left";
   EXPECT_GE(monotonic_now() - start, std::chrono::seconds(1));
   EXPECT_EQ(count(stats().destinations[0].dropped, "expired"), 5U);
+}
+
+TEST_F(Delivery, WordsOfAServerReachNeitherLedgerNorLog) {
+  const test::LogCapture log;
+  HttpServer server;
+  const std::string one = otlp("one", server, ", headers: {x-key: \"ab/c+d\"}");
+  ASSERT_TRUE(drain(one));
+  for (const int status : {400, 401, 503}) {
+    server.set_default({.status = status, .body = "key ab%2Fc%2Bd may not send 'hello'"});
+    Gateway gateway(directory_.path());
+    gateway.write_many(1);
+    static_cast<void>(drain(one));
+    const StatsSnapshot now = stats();
+    EXPECT_TRUE(now.destinations[0].last_error.starts_with("HTTP " + std::to_string(status)));
+    EXPECT_EQ(now.destinations[0].last_error.find("key"), std::string::npos);
+    EXPECT_EQ(now.destinations[0].last_error.find("hello"), std::string::npos);
+  }
+  EXPECT_GT(log.lines_with("HTTP 401"), 0U);
+  EXPECT_EQ(log.lines_with("ab%2Fc"), 0U) << log.text();
+  EXPECT_EQ(log.lines_with("hello"), 0U) << log.text();
 }
 
 }  // namespace

@@ -156,15 +156,17 @@ class Conformance : public ::testing::TestWithParam<const Destination*> {
     return exporter_->judge(authorised(), response, kNow);
   }
   void expect_clean(const Verdict& verdict) const {
-    const std::string& line = verdict.explanation;
-    EXPECT_LE(line.size(), kExplanationBytesMax + 100);
-    EXPECT_TRUE(is_valid_utf8(line)) << line;
-    EXPECT_TRUE(std::none_of(line.begin(), line.end(), [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    })) << line;
-    for (const Option& option : type().options) {
-      if (option.secret) {
-        EXPECT_FALSE(contains(line, secret_text(option.name))) << line;
+    EXPECT_LE(verdict.explanation.size(), kExplanationBytesMax);
+    EXPECT_LE(verdict.server_text.size(), kServerTextBytesMax);
+    for (const std::string& line : {verdict.explanation, verdict.server_text}) {
+      EXPECT_TRUE(is_valid_utf8(line)) << line;
+      EXPECT_TRUE(std::none_of(line.begin(), line.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+      })) << line;
+      for (const Option& option : type().options) {
+        if (option.secret) {
+          EXPECT_FALSE(contains(line, secret_text(option.name))) << line;
+        }
       }
     }
   }
@@ -363,7 +365,7 @@ TEST_P(Conformance, NoAnswerIsRetriedAndARefusedAddressPauses) {
 TEST_P(Conformance, HostileAnswersNeverBringSecretsOrControlCharacters) {
   const Request request = authorised();
   const std::string sent = dump(request);
-  std::string echo = "\x1b[31mwrong key ";
+  std::string echo = "\x1b[31mtulip wrong key ";
   for (const Option& option : type().options) {
     // What was not sent (a signing key), no server can quote.
     const bool is_sent = option.secret && contains(sent, secret_text(option.name));
@@ -371,18 +373,21 @@ TEST_P(Conformance, HostileAnswersNeverBringSecretsOrControlCharacters) {
   }
   echo += sent;
   const std::string json_echo = [&] {
-    std::string text = R"({"error":{"message":")";
+    std::string text = R"({"error":{"code":"tulip","message":"tulip )";
     for (const Header& header : request.headers) text += header.value + R"(\u001b \n )";
     return text + R"("}})";
   }();
   const std::string xml_echo =
-      "<Error><Code>SignatureDoesNotMatch</Code><Message>" + echo + "</Message></Error>";
+      "<Error><Code>SignatureDoesNotMatch</Code><Region>tulip-1</Region><Message>" + echo +
+      "</Message></Error>";
   for (const int status : {200, 301, 400, 401, 403, 404, 413, 429, 500, 503}) {
     for (const std::string& body : {echo, json_echo, xml_echo, "<html><title>" + echo}) {
       for (const char* content_type : {"", "application/json", "application/x-protobuf",
                                        "text/html", "text/plain; charset=latin1"}) {
         SCOPED_TRACE(status);
-        expect_clean(verdict_for(status, body, {{"content-type", content_type}}));
+        const Verdict verdict = verdict_for(status, body, {{"content-type", content_type}});
+        expect_clean(verdict);
+        EXPECT_FALSE(contains(verdict.explanation, "tulip")) << "a server's words are not logged";
       }
     }
   }
@@ -404,7 +409,8 @@ TEST_P(Conformance, WebPageIsNoReceiver) {
   const std::string page = "\n <!DOCTYPE html><html><head><title>Sign in</title></head></html>";
   const Verdict verdict = verdict_for(200, page, {{"content-type", "text/html; charset=utf-8"}});
   EXPECT_EQ(verdict.kind, Verdict::Kind::kPause);
-  EXPECT_TRUE(contains(verdict.explanation, "Sign in"));
+  EXPECT_TRUE(contains(verdict.explanation, "a web page answered"));
+  EXPECT_TRUE(contains(verdict.server_text, "Sign in"));
 }
 
 TEST_P(Conformance, ProbeIsLikeARequestAndSmall) {

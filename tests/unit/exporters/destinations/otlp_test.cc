@@ -198,7 +198,8 @@ TEST_F(OtlpAnswer, PartialSuccessIsReadInProtobuf) {
   EXPECT_EQ(verdict.kind, Kind::kPartial);
   EXPECT_EQ(verdict.reason, RejectReason::kPartial);
   EXPECT_EQ(verdict.rejected_spans, 3U);
-  EXPECT_EQ(verdict.explanation, "HTTP 200: bad");
+  EXPECT_EQ(verdict.explanation, "HTTP 200; rejected spans: 3");
+  EXPECT_EQ(verdict.server_text, "bad");
 }
 
 TEST_F(OtlpAnswer, PartialSuccessIsReadInJsonHoweverItIsSpelled) {
@@ -208,7 +209,8 @@ TEST_F(OtlpAnswer, PartialSuccessIsReadInJsonHoweverItIsSpelled) {
     const Verdict verdict = judge(200, body, "application/json; charset=utf-8");
     EXPECT_EQ(verdict.kind, Kind::kPartial) << body;
     EXPECT_EQ(verdict.rejected_spans, 3U) << body;
-    EXPECT_EQ(verdict.explanation, "HTTP 200: bad");
+    EXPECT_EQ(verdict.explanation, "HTTP 200; rejected spans: 3");
+    EXPECT_EQ(verdict.server_text, "bad");
   }
 }
 
@@ -224,7 +226,8 @@ TEST_F(OtlpAnswer, MessageWithoutRejectedSpansIsAWarning) {
   const Verdict verdict = judge(
       200, R"({"partialSuccess":{"rejectedSpans":"0","errorMessage":"old"}})", "application/json");
   EXPECT_EQ(verdict.kind, Kind::kDelivered);
-  EXPECT_EQ(verdict.explanation, "HTTP 200: old");
+  EXPECT_EQ(verdict.explanation, "HTTP 200; accepted, with a warning");
+  EXPECT_EQ(verdict.server_text, "old");
 }
 
 TEST_F(OtlpAnswer, HostileSuccessBodiesCountAsPlainSuccess) {
@@ -263,16 +266,45 @@ TEST_F(OtlpAnswer, ExceptionsOfADestinationAreRetried) {
 }
 
 TEST_F(OtlpAnswer, ServersWordsAreFoundInEveryUsualShape) {
-  EXPECT_EQ(judge(422, R"({"error":"wrong id"})", "application/json").explanation,
-            "HTTP 422: wrong id");
-  EXPECT_EQ(judge(422, R"({"error":{"message":"wrong id"}})", "application/json").explanation,
-            "HTTP 422: wrong id");
-  EXPECT_EQ(judge(422, R"({"errors":[{"detail":"wrong id"}]})", "text/plain").explanation,
-            "HTTP 422: wrong id");
-  EXPECT_EQ(judge(422, "wrong\r\n\tid \x01", "text/plain").explanation, "HTTP 422: wrong id");
-  EXPECT_EQ(judge(404, "<html><title>Not\nhere</title>", "text/html").explanation,
-            "HTTP 404: an HTML page titled Not here; check the endpoint");
-  EXPECT_EQ(judge(307, "").explanation, "HTTP 307; redirects are not followed; check the endpoint");
+  EXPECT_EQ(judge(422, R"({"error":"wrong id"})", "application/json").server_text, "wrong id");
+  EXPECT_EQ(judge(422, R"({"error":{"message":"wrong id"}})", "application/json").server_text,
+            "wrong id");
+  EXPECT_EQ(judge(422, R"({"errors":[{"detail":"wrong id"}]})", "text/plain").server_text,
+            "wrong id");
+  EXPECT_EQ(judge(422, "wrong\r\n\tid \x01", "text/plain").server_text, "wrong id");
+  EXPECT_EQ(judge(404, "<html><title>Not\nhere</title>", "text/html").server_text,
+            "an HTML page titled Not here");
+}
+
+TEST_F(OtlpAnswer, ExplanationIsOurOwnWordsOnly) {
+  EXPECT_EQ(judge(422, "prompt: my password is tulip", "text/plain").explanation, "HTTP 422");
+  EXPECT_EQ(judge(404, "<html><title>tulip</title>", "text/html").explanation,
+            "HTTP 404; check the endpoint");
+  EXPECT_EQ(judge(307, "tulip").explanation,
+            "HTTP 307; redirects are not followed; check the endpoint");
+  EXPECT_EQ(judge(413, "tulip").explanation, "HTTP 413; the request is larger than it takes");
+  // Codes of the fixed list are named, others are not.
+  EXPECT_EQ(judge(400, "\x08\x03\x12\x05tulip").explanation, "HTTP 400 (INVALID_ARGUMENT)");
+  EXPECT_EQ(judge(400, R"({"code":8,"message":"tulip"})", "application/json").explanation,
+            "HTTP 400 (RESOURCE_EXHAUSTED)");
+  EXPECT_EQ(judge(503, R"({"error":{"code":503,"status":"UNAVAILABLE","message":"tulip"}})",
+                  "application/json")
+                .explanation,
+            "HTTP 503 (UNAVAILABLE)");
+  EXPECT_EQ(judge(400, R"({"code":"TULIP","status":"tulip"})", "application/json").explanation,
+            "HTTP 400");
+  EXPECT_EQ(judge(200, R"({"partialSuccess":{"rejectedSpans":"1","errorMessage":"tulip"}})",
+                  "application/json")
+                .explanation,
+            "HTTP 200; rejected spans: 1");
+}
+
+TEST_F(OtlpAnswer, NamesOutOfACertificateAreNotRepeated) {
+  Response response;
+  response.failure = Response::Failure::kTls;
+  response.failure_text = "SSL: certificate subject name 'tulip' does not match host name 'h'";
+  EXPECT_EQ(judge_otlp(request_, response, kNow, retried_).explanation,
+            "TLS failed: SSL: certificate subject name ... does not match host name ...");
 }
 
 TEST_F(OtlpAnswer, HostileWritingDirectionAndCutCharactersAreRemoved) {
@@ -281,23 +313,21 @@ TEST_F(OtlpAnswer, HostileWritingDirectionAndCutCharactersAreRemoved) {
                   "b\xc2\x85"
                   "c\xff",
                   "text/plain")
-                .explanation,
-            "HTTP 422: a b c\xef\xbf\xbd");
+                .server_text,
+            "a b c\xef\xbf\xbd");
   const std::string line =
-      judge(422,
-            std::string(kExplanationBytesMax - 20, 'x') + "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",
+      judge(422, std::string(kServerTextBytesMax - 4, 'x') + "\xe2\x82\xac\xe2\x82\xac",
             "text/plain")
-          .explanation;
-  EXPECT_LE(line.size(), kExplanationBytesMax);
+          .server_text;
+  EXPECT_EQ(line.size(), kServerTextBytesMax - 1) << "cut before the character, not in it";
 }
 
 TEST_F(OtlpAnswer, QuotedSecretsBecomeStars) {
   request_.headers.push_back({"authorization", "Bearer abcdef123"});
-  EXPECT_EQ(judge(401, "unknown token abcdef123", "text/plain").explanation,
-            "HTTP 401: unknown token ***; check the credentials");
+  EXPECT_EQ(judge(401, "unknown token abcdef123", "text/plain").server_text, "unknown token ***");
   // Even where the cut would have left a part of it.
-  const std::string long_text = std::string(kExplanationBytesMax - 45, '-') + " abcdef123";
-  EXPECT_EQ(judge(401, long_text, "text/plain").explanation.find("abc"), std::string::npos);
+  const std::string long_text = std::string(kServerTextBytesMax - 5, '-') + " abcdef123";
+  EXPECT_EQ(judge(401, long_text, "text/plain").server_text.find("abc"), std::string::npos);
 }
 
 TEST(RetryAfter, IsReadInFull) {

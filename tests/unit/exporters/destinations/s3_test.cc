@@ -155,14 +155,20 @@ TEST(S3Answer, WrongRegionPausesAndNamesTheRightOne) {
       judge(400, "AuthorizationHeaderMalformed", "<Region>eu-central-1</Region>");
   EXPECT_EQ(malformed.kind, Kind::kPause);
   EXPECT_EQ(malformed.explanation,
-            "HTTP 400: AuthorizationHeaderMalformed: words; set 'region: eu-central-1'");
+            "HTTP 400 (AuthorizationHeaderMalformed); set 'region: eu-central-1'");
   const Verdict moved =
       judge(301, "PermanentRedirect", "", {{"x-amz-bucket-region", "ap-south-1"}});
   EXPECT_EQ(moved.kind, Kind::kPause);
   EXPECT_NE(moved.explanation.find("region: ap-south-1"), std::string::npos);
-  // A region that is none is not repeated.
-  EXPECT_EQ(judge(301, "PermanentRedirect", "<Region>a b</Region>").explanation.find("a b"),
-            std::string::npos);
+  EXPECT_EQ(malformed.server_text, "AuthorizationHeaderMalformed: words");
+  // A region that is none is not repeated, and neither is a code that nobody knows.
+  for (const char* wrong :
+       {"a b", "my-secret", "AKIAIOSFODNN7EXAMPLE", "eu-west-123", "us", "-1"}) {
+    EXPECT_EQ(
+        judge(301, "PermanentRedirect", "<Region>" + std::string(wrong) + "</Region>").explanation,
+        "HTTP 301 (PermanentRedirect); check region and endpoint");
+  }
+  EXPECT_EQ(judge(400, "my prompt").explanation, "HTTP 400");
 }
 
 }  // namespace
