@@ -1,6 +1,7 @@
 // What is logged while this lives, instead of on stderr. One at a time in a process.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -26,7 +27,9 @@ class LogCapture {
   [[nodiscard]] std::size_t lines_with(const std::string& what) const {
     std::istringstream all(text());
     std::size_t count = 0;
-    for (std::string line; std::getline(all, line);) count += line.find(what) != line.npos ? 1 : 0;
+    for (std::string line; std::getline(all, line);) {
+      if (line.find(what) != std::string::npos) ++count;
+    }
     return count;
   }
 
