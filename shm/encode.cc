@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <new>
 
 #include "shm/layout.h"
@@ -190,6 +191,31 @@ struct ShedEnds {
 ShedEnds ends_of(std::uint64_t response_bytes) noexcept {
   const std::uint64_t head = std::min(response_bytes, kShedHeadBytes);
   return {head, std::min(response_bytes - head, kShedTailBytes)};
+}
+
+// Of the texts that most records have. A sum that overflows is of sizes that no record has.
+std::uint64_t common_text_bytes(const sidecast_generation& g) noexcept {
+  return g.generation_id.size + g.account.size + g.api_key_id.size + g.operation.size +
+         g.provider.size + g.model_requested.size + g.model_served.size;
+}
+std::uint64_t common_text_bytes(const sidecast_span& s) noexcept {
+  return s.span_id.size + s.account.size + s.name.size;
+}
+
+template <typename Source>
+std::uint64_t least_source_bytes(const Source& source) noexcept {
+  constexpr std::size_t kSlicesLookedAt = 4;
+  const sidecast_body& response = response_of(source);
+  if (source.start_ns <= 0 || response.count > kSlicesLookedAt) return 0;
+  if (response.count != 0 && response.slices == nullptr) return 0;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < response.count; ++i) {
+    const std::uint64_t size = response.slices[i].size;
+    if (size > std::numeric_limits<std::uint32_t>::max()) return 0;
+    bytes += size;
+  }
+  const ShedEnds kept = ends_of(bytes);
+  return kRecordBytesMin + common_text_bytes(source) + kept.head_bytes + kept.tail_bytes;
 }
 
 // How much of a text a shed record keeps. One object per pass: the JSON texts share a budget.
@@ -448,6 +474,13 @@ Measure measure(const sidecast_generation& generation) noexcept {
 }
 Measure measure(const sidecast_span& span) noexcept {
   return measure_source(span);
+}
+
+std::uint64_t least_bytes(const sidecast_generation& generation) noexcept {
+  return least_source_bytes(generation);
+}
+std::uint64_t least_bytes(const sidecast_span& span) noexcept {
+  return least_source_bytes(span);
 }
 
 std::uint64_t shed_bytes(const sidecast_generation& generation, const Measure& measured) noexcept {

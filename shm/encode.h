@@ -32,6 +32,11 @@ struct Measure {
 [[nodiscard]] Measure measure(const sidecast_generation& generation) noexcept;
 [[nodiscard]] Measure measure(const sidecast_span& span) noexcept;
 
+// A lower bound of what the record takes in any form, from a look at little of it: for turning it
+// away from a ring that is known to be full. 0 when nothing can be said.
+[[nodiscard]] std::uint64_t least_bytes(const sidecast_generation& generation) noexcept;
+[[nodiscard]] std::uint64_t least_bytes(const sidecast_span& span) noexcept;
+
 // What the shed form takes in a lane.
 [[nodiscard]] std::uint64_t shed_bytes(const sidecast_generation& generation,
                                        const Measure& measured) noexcept;

@@ -265,6 +265,14 @@ sidecast_status Writer::write(const sidecast_span& span) noexcept {
   return write_source(span);
 }
 
+// The lane that this thread prefers: one of the ordinary ones, if there are any.
+std::uint32_t Writer::home_lane(const Ring& ring) noexcept {
+  const std::uint32_t ordinary = ring.lane_count - 1;
+  const auto preferred =
+      static_cast<std::uint32_t>(std::uint64_t{thread_number()} * ordinary >> 32);
+  return ordinary == 0 ? 0 : 1 + preferred;
+}
+
 template <typename Source>
 sidecast_status Writer::write_source(const Source& source) noexcept {
   Measure measured;
@@ -279,6 +287,11 @@ sidecast_status Writer::write_source(const Source& source) noexcept {
         return is_off || options_.switched_off ? SIDECAST_SWITCHED_OFF : SIDECAST_DISABLED;
       }
       continue;
+    }
+    const bool all_or_nothing = (source.flags & SIDECAST_WRITE_ALL_OR_NOTHING) != 0;
+    if (!all_or_nothing && ring->is_known_full(least_bytes(source))) [[unlikely]] {
+      ring->count_full(home_lane(*ring));
+      return SIDECAST_DROPPED_FULL;
     }
     measured = measure(source);
     if (!measured.is_valid) return SIDECAST_INVALID;
@@ -301,9 +314,7 @@ sidecast_status Writer::write_to(Ring& ring, const Source& source,
   const std::uint64_t releases_before = ring.releases();
   const std::uint64_t widest_record = record_bytes_max(ring.slots[0].lane.capacity());
   const std::uint32_t ordinary = ring.lane_count - 1;
-  const auto preferred =
-      static_cast<std::uint32_t>(std::uint64_t{thread_number()} * ordinary >> 32);
-  const std::uint32_t home = ordinary == 0 ? 0 : 1 + preferred;
+  const std::uint32_t home = home_lane(ring);
   // A record is large if few like it would fill an ordinary lane.
   const std::uint64_t ordinary_bytes = ring.slots[ring.lane_count - 1].lane.capacity() / 8;
 

@@ -53,6 +53,7 @@ class Writer {
   Writer(const WriterOptions& options, ForkPage* page) noexcept;
   template <typename Source>
   sidecast_status write_source(const Source& source) noexcept;
+  [[nodiscard]] static std::uint32_t home_lane(const Ring& ring) noexcept;
   template <typename Source>
   sidecast_status write_to(Ring& ring, const Source& source, const Measure& measured) noexcept;
 

@@ -63,6 +63,7 @@ RC_GTEST_PROP(RecordProperty, WhatIsEncodedIsParsedBack, ()) {
 
   const Measure measured = measure(g);
   RC_ASSERT(measured.is_valid);
+  RC_ASSERT(least_bytes(g) <= std::min(measured.whole_bytes, shed_bytes(g, measured)));
   const Detail detail = is_shed ? Detail::kShed : Detail::kWhole;
   const std::uint64_t size = is_shed ? shed_bytes(g, measured) : measured.whole_bytes;
   RC_ASSERT(size % kRecordAlign == 0u);
