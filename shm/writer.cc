@@ -289,7 +289,8 @@ sidecast_status Writer::write_source(const Source& source) noexcept {
       continue;
     }
     const bool all_or_nothing = (source.flags & SIDECAST_WRITE_ALL_OR_NOTHING) != 0;
-    if (!all_or_nothing && ring->is_known_full(least_bytes(source))) [[unlikely]] {
+    const std::uint64_t least = all_or_nothing ? 0 : least_bytes(source);
+    if (least <= ring->record_bytes_max && ring->is_known_full(least)) [[unlikely]] {
       ring->count_full(home_lane(*ring));
       return SIDECAST_DROPPED_FULL;
     }
