@@ -100,14 +100,19 @@ class GatewayShapes(end_to_end.EndToEndTest):
 
     def start_contained(self, shape, elsewhere, environment=None, *, as_user=()):
         """In pid, mount and user namespaces of its own, with the ring directory at another path."""
+        inside = [*as_user, *self.container(elsewhere)]
+        return self.start_gateway(shape, inside=inside, ring_dir=elsewhere, environment=environment)
+
+    def container(self, elsewhere):
+        """The beginning of a command that runs in a container, which has the ring directory at `elsewhere`."""
         elsewhere.mkdir()
         mount = 'mount --bind "$0" "$1" && shift && exec "$@"'
-        inside = [*as_user, "unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child",
+        inside = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child",
                   "sh", "-c", mount, self.pipeline.ring_dir, elsewhere]
         if subprocess.run([str(word) for word in [*inside, PYTHON, "-c", ""]], check=False, capture_output=True).returncode != 0:
-            print("!!!! no user namespaces here: gateways in containers are NOT tested", flush=True)
+            print("!!!! no user namespaces here: containers are NOT tested", flush=True)
             self.skipTest("user namespaces are not permitted")
-        return self.start_gateway(shape, inside=inside, ring_dir=elsewhere, environment=environment)
+        return inside
 
     def written(self, process):
         line = process.stdout.readline().strip()
@@ -123,6 +128,26 @@ class GatewayShapes(end_to_end.EndToEndTest):
         self.assertEqual([each["file"] for each in self.rings()], [ring["file"]], "a living gateway's ring stays")
         contained.kill()
         self.assert_all_logged_arrive_and_all_rings_go()
+
+    def test_an_engine_in_a_container_tells_living_gateways_elsewhere_from_dead_ones(self):
+        self.assertEqual(self.engine.stop()[0], 0)
+        elsewhere = self.common / "engines"
+        inside = self.container(elsewhere)
+        self.engine = self.pipeline.start(
+            [*inside, end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config, "--ring-dir", elsewhere], "contained")
+        outside = self.start_gateway("wait_for_input")
+        contained = self.start_contained("wait_for_input", self.common / "gateways")
+        self.written(outside)
+        self.written(contained)
+        self.pipeline.wait_until_settled()
+        self.assertEqual([ring["state"] for ring in self.rings()], ["live", "live"])
+        outside.kill()
+        pipeline.wait_until(lambda: len(self.rings()) == 1, "the dead gateway's ring to be removed")
+        self.assertIsNone(contained.poll())
+        contained.kill()
+        pipeline.wait_until(lambda: not self.rings(), "the other's too")
+        self.pipeline.wait_until_settled()
+        self.assert_all_arrived(end_to_end.Received(self.sink.out), "generic")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can start a gateway of another user")
     def test_a_gateway_of_another_user_can_write_but_not_look(self):
