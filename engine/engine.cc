@@ -316,6 +316,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   }
   loop->stop();
   delivery.join();
+  deliverer->finish_log();
   for (const auto& worker : workers) worker->stop();
   for (std::thread& thread : threads) thread.join();
   keeper->sweep(monotonic_now());

@@ -38,6 +38,12 @@ void Deliverer::tick() {
   loop_.after(kTick, [this] { tick(); });
 }
 
+void Deliverer::finish_log() {
+  for (const auto& outlet : outlets_) {
+    if (outlet != nullptr) outlet->finish_log();
+  }
+}
+
 void Deliverer::submit(const SealedBatchPtr& sealed) {
   for (const PlannedMember& member : sealed->group->members) {
     if ((sealed->destinations >> member.bit & 1U) == 0) continue;

@@ -23,6 +23,9 @@ class Deliverer {
   // Drops the oldest batches of the fullest outlets until about `bytes` of spans were let go.
   void relieve(std::uint64_t bytes);
 
+  // Once the loop has ended: the log's last words on losses.
+  void finish_log();
+
   // Any thread. Records settled since the start.
   [[nodiscard]] std::uint64_t settled() const noexcept { return settler_.settled(); }
 

@@ -38,6 +38,7 @@ Outlet::Outlet(const PlannedDestination& destination, PlannedGroup& group, std::
       bit_(bit),
       context_(context),
       breaker_(destination.config->connections_max),
+      losses_(destination.config->name, context.give_up_after),
       random_(destination.slot + 1) {}
 
 void Outlet::submit(SealedBatchPtr sealed) {
@@ -71,11 +72,8 @@ void Outlet::pump() {
 void Outlet::expand(const SealedBatchPtr& sealed) {
   auto requests = destination_.config->exporter->encode(sealed->batch);
   if (!requests) {
-    log_error("{}: a batch of {} records cannot be encoded and is dropped: {}",
-              destination_.config->name, sealed->entries.size(), requests.error().message());
-    const RecordRange all{sealed, 0, sealed->entries.size()};
-    retire(sealed, all.count);
-    context_.settler.dropped(all, destination_.slot, bit_, ledger::DropReason::kEncode);
+    drop({sealed, 0, sealed->entries.size()}, ledger::DropReason::kEncode,
+         requests.error().message());
     return;
   }
   std::size_t covered = 0;
@@ -236,19 +234,24 @@ void Outlet::retire(const SealedBatchPtr& sealed, std::size_t records) {
   queued_bytes_ -= std::min(queued_bytes_, share);
 }
 
+void Outlet::drop(const RecordRange& range, ledger::DropReason reason, const std::string& cause) {
+  retire(range.sealed, range.count);
+  context_.settler.dropped(range, destination_.slot, bit_, reason);
+  losses_.dropped(reason, range.count, cause, monotonic_now());
+}
+
 void Outlet::expire(Instant now) {
-  const auto drop = [&](const RecordRange& range) {
-    retire(range.sealed, range.count);
-    context_.settler.dropped(range, destination_.slot, bit_, ledger::DropReason::kExpired);
-  };
   while (!ready_.empty() && now - ready_.front().sealed->sealed_at > context_.give_up_after) {
-    drop(range_of(ready_.front()));
+    const RecordRange range = range_of(ready_.front());
     ready_.pop_front();
+    drop(range, ledger::DropReason::kExpired, trouble());
   }
   while (!waiting_.empty() && now - waiting_.front()->sealed_at > context_.give_up_after) {
-    drop({waiting_.front(), 0, waiting_.front()->entries.size()});
+    const RecordRange range{waiting_.front(), 0, waiting_.front()->entries.size()};
     waiting_.pop_front();
+    drop(range, ledger::DropReason::kExpired, trouble());
   }
+  losses_.tick(now);
 }
 
 bool Outlet::drop_oldest() {
@@ -262,9 +265,12 @@ bool Outlet::drop_oldest() {
   } else {
     return false;
   }
-  retire(range.sealed, range.count);
-  context_.settler.dropped(range, destination_.slot, bit_, ledger::DropReason::kBudget);
+  drop(range, ledger::DropReason::kBudget, trouble());
   return true;
+}
+
+std::string Outlet::trouble() {
+  return state_ == DestinationState::kOk ? std::string() : std::string(slot().last_error.data());
 }
 
 }  // namespace sidecast

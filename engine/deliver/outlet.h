@@ -18,6 +18,7 @@
 #include "engine/batch/plan.h"
 #include "engine/batch/settle.h"
 #include "engine/deliver/breaker.h"
+#include "engine/deliver/loss_log.h"
 #include "exporters/http/loop.h"
 
 namespace sidecast {
@@ -44,6 +45,9 @@ class Outlet {
   // Drops the oldest waiting batch for want of memory. False: nothing waits.
   bool drop_oldest();
 
+  // The loop has ended, nothing more will be dropped: says what losses came to.
+  void finish_log() { losses_.finish(); }
+
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] bool idle() const noexcept {
     return waiting_.empty() && ready_.empty() && breaker_.under_way() == 0;
@@ -69,6 +73,9 @@ class Outlet {
   void note_error(const std::string& explanation);
   void set_state(ledger::DestinationState state, const std::string& explanation);
   void retire(const SealedBatchPtr& sealed, std::size_t records);
+  // What keeps it from delivering, in one line; empty while nothing does.
+  [[nodiscard]] std::string trouble();
+  void drop(const RecordRange& range, ledger::DropReason reason, const std::string& cause);
   [[nodiscard]] ledger::DestinationSlot& slot() noexcept {
     return context_.ledger.destination(destination_.slot);
   }
@@ -83,6 +90,7 @@ class Outlet {
   Breaker breaker_;
   HttpLoop::TimerId timer_ = 0;  // 0 = none
   ledger::DestinationState state_ = ledger::DestinationState::kOk;
+  LossLog losses_;
   std::minstd_rand random_;
 };
 

@@ -77,10 +77,35 @@ TEST_F(Delivery, PausedDestinationGivesUpOnlyAfterItsTime) {
   server.set_default({.status = 401});
   Gateway gateway(directory_.path());
   gateway.write_many(5);
+  const test::LogCapture log;
   const Instant start = monotonic_now();
   EXPECT_TRUE(drain(one, kSettings)) << "nothing is left";
   EXPECT_GE(monotonic_now() - start, std::chrono::seconds(1));
   EXPECT_EQ(count(stats().destinations[0].dropped, "expired"), 5U);
+  EXPECT_EQ(log.lines_with("dropped(expired)"), 2U) << log.text();
+  EXPECT_EQ(log.lines_with("HTTP 401; check the credentials; mend the destination"), 1U);
+  EXPECT_EQ(log.lines_with("no longer dropped(expired); it has cost 5 records"), 1U);
+}
+
+TEST_F(Delivery, LossForWantOfMemoryIsToldTwiceHoweverMuchIsLost) {
+  HttpServer dead;
+  dead.set_default({.status = 503, .headers = {{"retry-after", "3600"}}});
+  constexpr std::string_view kSettings = "memory_limit: 64MiB\n";
+  ASSERT_TRUE(drain(otlp("dead", dead), kSettings));
+  Gateway gateway(directory_.path());
+  const test::LogCapture log;
+  auto engine = open(otlp("dead", dead), kSettings);
+  std::atomic<bool> stop{false};
+  std::thread running([&] { static_cast<void>(engine->run(stop)); });
+  gateway.write_many(400, {}, 256U << 10U);
+  stop = true;
+  running.join();
+  engine.reset();
+  const std::uint64_t dropped = count(stats().destinations[0].dropped, "budget");
+  EXPECT_GT(dropped, 1U);
+  EXPECT_EQ(log.lines_with("dropped(budget)"), 2U) << log.text();
+  EXPECT_EQ(log.lines_with("raise memory_limit"), 1U);
+  EXPECT_EQ(log.lines_with("it has cost " + std::to_string(dropped) + " records"), 1U);
 }
 
 TEST_F(Delivery, WordsOfAServerReachNeitherLedgerNorLog) {

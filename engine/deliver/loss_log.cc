@@ -1,0 +1,66 @@
+#include "engine/deliver/loss_log.h"
+
+#include <utility>
+
+#include "engine/base/log.h"
+
+namespace sidecast {
+
+bool LossEpisode::add(std::uint64_t records, Instant now) noexcept {
+  const bool begins = records_ == 0 && records > 0;
+  records_ += records;
+  last_ = now;
+  return begins;
+}
+
+std::optional<std::uint64_t> LossEpisode::end_if_quiet(Instant now) noexcept {
+  return now - last_ < kQuiet ? std::nullopt : end();
+}
+
+std::optional<std::uint64_t> LossEpisode::end() noexcept {
+  const std::uint64_t records = std::exchange(records_, 0);
+  return records == 0 ? std::nullopt : std::optional(records);
+}
+
+void LossLog::dropped(ledger::DropReason reason, std::uint64_t records, const std::string& cause,
+                      Instant now) {
+  if (!episodes_[static_cast<std::size_t>(reason)].add(records, now)) return;
+  const std::string why = cause.empty() ? "it takes less than it gets" : cause;
+  switch (reason) {
+    case ledger::DropReason::kExpired:
+      log_warning(
+          "{}: batches that are older than {} s are dropped(expired): {}; mend the destination, or "
+          "raise give_up_after",
+          destination_, give_up_after_.count(), why);
+      break;
+    case ledger::DropReason::kBudget:
+      log_warning(
+          "{}: memory is full, its oldest batches are dropped(budget): {}; mend the destination, "
+          "or raise memory_limit",
+          destination_, why);
+      break;
+    default:
+      log_error("{}: batches are dropped({}): {}; please report this", destination_,
+                ledger::kDropReasons[static_cast<std::size_t>(reason)], why);
+      break;
+  }
+}
+
+void LossLog::tick(Instant now) {
+  for (std::size_t i = 0; i < episodes_.size(); ++i) {
+    if (const auto records = episodes_[i].end_if_quiet(now)) report_end(i, *records);
+  }
+}
+
+void LossLog::finish() {
+  for (std::size_t i = 0; i < episodes_.size(); ++i) {
+    if (const auto records = episodes_[i].end()) report_end(i, *records);
+  }
+}
+
+void LossLog::report_end(std::size_t reason, std::uint64_t records) const {
+  log_warning("{}: batches are no longer dropped({}); it has cost {} records", destination_,
+              ledger::kDropReasons[reason], records);
+}
+
+}  // namespace sidecast
