@@ -82,7 +82,6 @@ struct Engine::Impl {
 
   Status open();
   Status recover();
-  void settle_orphans(const std::vector<Recovery::Orphan>& orphans);
   void submit(SealedBatchPtr sealed);
   void relieve(std::uint64_t bytes);
   void beat(ledger::EngineState state);
@@ -200,24 +199,9 @@ Status Engine::Impl::recover() {
   }
   keeper = std::make_unique<RingKeeper>(*directory, *ledger, *ring_redo, workers, paths.quarantine);
   keeper->adopt(std::move(rings));
-  settle_orphans(recovery.orphans);
+  deliverer->hold(std::move(recovery.held));
   for (std::size_t i = 0; i < worker_count; ++i) workers[i]->adopt(std::move(recovery.workers[i]));
   return {};
-}
-
-void Engine::Impl::settle_orphans(const std::vector<Recovery::Orphan>& orphans) {
-  if (orphans.empty()) return;
-  log_warning(
-      "{} staged records belong to destinations that were removed or changed; they are "
-      "dropped(policy_changed)",
-      orphans.size());
-  Settler settler(*ledger, *settle_redo, *stage);
-  for (const Recovery::Orphan& orphan : orphans) {
-    auto sealed = std::make_shared<SealedBatch>();
-    sealed->entries = {orphan.entry};
-    settler.dropped({.sealed = sealed, .first = 0, .count = 1}, orphan.destination, orphan.bit,
-                    ledger::DropReason::kPolicyChanged);
-  }
 }
 
 void Engine::Impl::submit(SealedBatchPtr sealed) {
@@ -281,8 +265,10 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
     return std::all_of(workers.begin(), workers.end(),
                        [](const auto& worker) { return worker->quiet_passes() >= 2; });
   };
+  // But for what is held for nobody: time alone settles that.
+  const auto stage_settled = [this] { return stage->unsettled() <= deliverer->held(); };
   const auto everything_settled = [&] {
-    return keeper->all_drained() && workers_quiet() && stage->unsettled() == 0;
+    return keeper->all_drained() && workers_quiet() && stage_settled();
   };
 
   Instant next_beat{};
@@ -311,7 +297,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   beat(ledger::EngineState::kStopping);
   for (const auto& worker : workers) worker->stop_reading();
   const Instant deadline = monotonic_now() + config->shutdown_deadline;
-  while (!done && monotonic_now() < deadline && !(workers_quiet() && stage->unsettled() == 0)) {
+  while (!done && monotonic_now() < deadline && !(workers_quiet() && stage_settled())) {
     std::this_thread::sleep_for(kHousekeeping);
   }
   loop->stop();

@@ -46,11 +46,12 @@ std::vector<ledger::Suspect> find_poison(Ledger& ledger) {
   return poison;
 }
 
-Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, const Plan& plan,
+Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, Plan& plan,
                       const Ledger& ledger, stage::Stage& stage, std::size_t worker_count) {
   Recovery recovery;
   recovery.workers.resize(worker_count);
   std::vector<std::map<PartKey, std::vector<stage::EntryRef>>> parts(worker_count);
+  std::map<GroupIndex, std::vector<const PlannedGroup*>> takers;
   for (auto& segment : segments) {
     const std::size_t worker = segment->key().worker % worker_count;
     for (std::uint64_t offset = 0; offset < segment->head();) {
@@ -61,16 +62,20 @@ Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, con
       if (pending == 0) continue;
       stage.staged(*segment);
       const stage::EntryRef ref{segment.get(), entry};
-      const PlannedGroup* const group = plan.find_group(entry->group);
-      const std::uint64_t wanted = group == nullptr ? 0 : pending & group->mask;
-      if (wanted != 0) {
+      const auto [known, is_new] = takers.try_emplace(entry->group);
+      if (is_new) known->second = takers_of(plan, ledger, entry->group);
+      std::uint64_t rest = pending;
+      for (const PlannedGroup* const group : known->second) {
+        const std::uint64_t wanted = pending & group->mask;
+        if (wanted == 0) continue;
         parts[worker][{group, wanted}].push_back(ref);
-        ++recovery.entries;
+        rest &= ~wanted;
       }
+      if (rest != pending) ++recovery.entries;
       const auto& members = ledger.group(entry->group).members;
       for (std::uint8_t bit = 0; bit < ledger::kGroupMembersMax; ++bit) {
-        if (((pending & ~wanted) >> bit & 1U) != 0) {
-          recovery.orphans.push_back({.entry = ref, .destination = members[bit], .bit = bit});
+        if ((rest >> bit & 1U) != 0) {
+          recovery.held.push_back({.entry = ref, .destination = members[bit], .bit = bit});
         }
       }
     }

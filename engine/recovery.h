@@ -1,6 +1,6 @@
 // Recovery: what an engine finds of the one before it. Sealed redo records are applied; entries
 // that somebody must still take become batches again, with the same bytes; those of destinations
-// that exist no more are dropped(policy_changed).
+// that were changed, disabled or removed are held (deliver/held.h).
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/batch/plan.h"
+#include "engine/deliver/held.h"
 #include "engine/intake/worker.h"
 #include "engine/ledger/ledger.h"
 #include "engine/stage/redo.h"
@@ -19,25 +20,18 @@ namespace sidecast {
 struct Recovery {
   // By worker.
   std::vector<Worker::Recovered> workers;
-  // Entries whose group or destination is gone, to be settled before anything else runs.
-  struct Orphan {
-    stage::EntryRef entry;
-    DestinationIndex destination;
-    std::uint8_t bit;
-  };
-  std::vector<Orphan> orphans;
-  std::vector<ledger::Suspect> poison;
+  std::vector<HeldRecord> held;
   std::uint64_t entries = 0;  // still to be delivered
-  bool redone = false;        // a sealed redo record was applied
 };
 
 // Notes which records were in hand when the last engine died; records that crashed two (or were
 // there at many kills) are poison.
 [[nodiscard]] std::vector<ledger::Suspect> find_poison(Ledger& ledger);
 
-// Sorts the entries of `segments` by who must take them. Counts them as unsettled in `stage`.
+// Sorts the entries of `segments` by who must take them: the destinations of the same identity, in
+// whatever group they are now. Counts them as unsettled in `stage`.
 [[nodiscard]] Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments,
-                                    const Plan& plan, const Ledger& ledger, stage::Stage& stage,
+                                    Plan& plan, const Ledger& ledger, stage::Stage& stage,
                                     std::size_t worker_count);
 
 }  // namespace sidecast

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct PlannedGroup {
   std::size_t writes_like = 0;  // index of the first such group
   // Writer: the delivery thread. While no member can take anything, a batch may grow to its limit.
   std::atomic<std::uint32_t> members_available{0};
+
+  // Of a destination (index into Plan::destinations) that is a member.
+  [[nodiscard]] std::uint8_t bit_of(std::size_t destination) const noexcept;
 };
 
 struct PlannedDestination {
@@ -46,13 +50,21 @@ struct Plan {
   Router router;
   std::vector<std::unique_ptr<PlannedGroup>> groups;  // parallel to router.groups()
   std::vector<PlannedDestination> destinations;
-
-  // The group of that ledger slot, or null: entries of an earlier configuration.
-  [[nodiscard]] const PlannedGroup* find_group(GroupIndex slot) const noexcept;
+  std::unordered_map<DestinationIndex, std::size_t> enabled_by_slot;  // into `destinations`
+  // Of staged entries whose group is no more (another sampling rate, other API keys, other
+  // neighbours): destinations that are still the same, under the bits they had there. Nothing new
+  // is staged for them. See takers_of().
+  std::vector<std::unique_ptr<PlannedGroup>> earlier_groups;
 };
 
-// Appends what is new to the ledger. Disabled destinations get a slot (their counts stay visible)
-// but no part in any group.
+// The groups whose members are to take what was staged under that ledger slot, at most one per
+// group of the plan; bits of nobody's are those of destinations that were changed, disabled or
+// removed. Identity decides (DESIGN §7). Before threads start.
+[[nodiscard]] std::vector<const PlannedGroup*> takers_of(Plan& plan, const Ledger& ledger,
+                                                         GroupIndex slot);
+
+// Appends what is new to the ledger, and marks what is in it no more. Disabled destinations get a
+// slot (their counts stay visible) but no part in any group.
 [[nodiscard]] Result<std::unique_ptr<Plan>> make_plan(std::shared_ptr<const Config> config,
                                                       Ledger& ledger);
 

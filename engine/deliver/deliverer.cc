@@ -11,17 +11,20 @@ constexpr std::chrono::milliseconds kTick{250};
 
 Deliverer::Deliverer(const Plan& plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo,
                      stage::Stage& stage, Outlet::Refreeze refreeze)
-    : loop_(loop), settler_(ledger, redo, stage), refreeze_(std::move(refreeze)) {
+    : loop_(loop),
+      settler_(ledger, redo, stage),
+      held_(ledger, settler_, plan.config->give_up_after),
+      refreeze_(std::move(refreeze)) {
   outlets_.resize(plan.destinations.size());
   for (const auto& group : plan.groups) {
     for (const PlannedMember& member : group->members) {
-      outlets_[member.destination] =
-          std::make_unique<Outlet>(plan.destinations[member.destination], *group, member.bit,
-                                   Outlet::Context{.loop = loop_,
-                                                   .settler = settler_,
-                                                   .ledger = ledger,
-                                                   .refreeze = refreeze_,
-                                                   .give_up_after = plan.config->give_up_after});
+      outlets_[member.destination] = std::make_unique<Outlet>(
+          plan.destinations[member.destination], member.destination, *group,
+          Outlet::Context{.loop = loop_,
+                          .settler = settler_,
+                          .ledger = ledger,
+                          .refreeze = refreeze_,
+                          .give_up_after = plan.config->give_up_after});
     }
   }
 }
@@ -31,6 +34,7 @@ void Deliverer::start() {
 }
 
 void Deliverer::tick() {
+  held_.tick(wall_now());
   const Instant now = monotonic_now();
   for (const auto& outlet : outlets_) {
     if (outlet != nullptr) outlet->expire(now);
@@ -52,7 +56,7 @@ void Deliverer::submit(const SealedBatchPtr& sealed) {
 }
 
 void Deliverer::relieve(std::uint64_t bytes) {
-  std::uint64_t freed = 0;
+  std::uint64_t freed = held_.drop_oldest(bytes);
   while (freed < bytes) {
     Outlet* fullest = nullptr;
     for (const auto& outlet : outlets_) {

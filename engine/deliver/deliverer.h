@@ -1,13 +1,16 @@
 // The deliverer: one outlet per destination, on the HTTP loop's thread. Hands each sealed batch to
-// the outlets it is for, lets old batches expire, and frees memory by dropping the oldest batches
-// of whoever holds most. Threads: belongs to the delivery thread, but for settled().
+// the outlets it is for, lets old batches expire, and frees memory by dropping what is held for
+// nobody, then the oldest batches of whoever holds most.
+// Threads: belongs to the delivery thread, but for the marked functions.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/batch/plan.h"
+#include "engine/deliver/held.h"
 #include "engine/deliver/outlet.h"
 
 namespace sidecast {
@@ -17,6 +20,8 @@ class Deliverer {
   Deliverer(const Plan& plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo,
             stage::Stage& stage, Outlet::Refreeze refreeze);
 
+  // Keeps records for destinations that are not in the plan. Before the loop runs.
+  void hold(std::vector<HeldRecord> records) { held_.add(std::move(records), wall_now()); }
   // Delivery thread, once, before anything is submitted: starts the clock of expiry.
   void start();
   void submit(const SealedBatchPtr& sealed);
@@ -28,12 +33,15 @@ class Deliverer {
 
   // Any thread. Records settled since the start.
   [[nodiscard]] std::uint64_t settled() const noexcept { return settler_.settled(); }
+  // Any thread. Staged entries that nobody may take: they need not be waited for.
+  [[nodiscard]] std::uint64_t held() const noexcept { return held_.entries(); }
 
  private:
   void tick();
 
   HttpLoop& loop_;
   Settler settler_;
+  HeldRecords held_;
   Outlet::Refreeze refreeze_;
   std::vector<std::unique_ptr<Outlet>> outlets_;  // by destination; null = disabled
 };

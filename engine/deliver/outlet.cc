@@ -31,11 +31,11 @@ std::uint64_t encoded_bytes(const SealedBatch& sealed, std::size_t first, std::s
 
 }  // namespace
 
-Outlet::Outlet(const PlannedDestination& destination, PlannedGroup& group, std::uint8_t bit,
+Outlet::Outlet(const PlannedDestination& destination, std::size_t index, PlannedGroup& group,
                Context context)
     : destination_(destination),
+      index_(index),
       group_(group),
-      bit_(bit),
       context_(context),
       breaker_(destination.config->connections_max),
       losses_(destination.config->name, context.give_up_after),
@@ -124,17 +124,18 @@ void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const 
     case Verdict::Kind::kDelivered:
       answered(round, verdict);
       retire(send.sealed, range.count);
-      context_.settler.delivered(range, destination_.slot, bit_);
+      context_.settler.delivered(range, destination_.slot, bit_in(range.sealed));
       break;
     case Verdict::Kind::kPartial:
       answered(round, verdict);
       retire(send.sealed, range.count);
-      context_.settler.partly_delivered(range, destination_.slot, bit_, verdict.rejected_spans);
+      context_.settler.partly_delivered(range, destination_.slot, bit_in(range.sealed),
+                                        verdict.rejected_spans);
       break;
     case Verdict::Kind::kRejected:
       answered(round, verdict);  // only this request is at fault
       retire(send.sealed, range.count);
-      context_.settler.rejected(range, destination_.slot, bit_, verdict.reason);
+      context_.settler.rejected(range, destination_.slot, bit_in(range.sealed), verdict.reason);
       break;
     case Verdict::Kind::kSplit:
       answered(round, verdict);
@@ -154,15 +155,16 @@ void Outlet::split(const Send& send) {
   const RecordRange range = range_of(send);
   retire(send.sealed, range.count);
   if (range.count == 1) {
-    context_.settler.rejected(range, destination_.slot, bit_, RejectReason::kTooLarge);
+    context_.settler.rejected(range, destination_.slot, bit_in(range.sealed),
+                              RejectReason::kTooLarge);
     return;
   }
   const auto begin = send.sealed->entries.begin() + static_cast<std::ptrdiff_t>(range.first);
   const auto middle = begin + static_cast<std::ptrdiff_t>(range.count / 2);
   const auto end = begin + static_cast<std::ptrdiff_t>(range.count);
-  const std::uint64_t me = std::uint64_t{1} << bit_;
-  context_.refreeze(group_, {begin, middle}, me);
-  context_.refreeze(group_, {middle, end}, me);
+  const std::uint64_t me = std::uint64_t{1} << bit_in(send.sealed);
+  context_.refreeze(*send.sealed->group, {begin, middle}, me);
+  context_.refreeze(*send.sealed->group, {middle, end}, me);
 }
 
 void Outlet::answered(Breaker::Round round, const Verdict& verdict) {
@@ -236,7 +238,7 @@ void Outlet::retire(const SealedBatchPtr& sealed, std::size_t records) {
 
 void Outlet::drop(const RecordRange& range, ledger::DropReason reason, const std::string& cause) {
   retire(range.sealed, range.count);
-  context_.settler.dropped(range, destination_.slot, bit_, reason);
+  context_.settler.dropped(range, destination_.slot, bit_in(range.sealed), reason);
   losses_.dropped(reason, range.count, cause, monotonic_now());
 }
 

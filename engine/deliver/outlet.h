@@ -36,7 +36,8 @@ class Outlet {
     std::chrono::seconds give_up_after;
   };
 
-  Outlet(const PlannedDestination& destination, PlannedGroup& group, std::uint8_t bit,
+  // `index` into Plan::destinations.
+  Outlet(const PlannedDestination& destination, std::size_t index, PlannedGroup& group,
          Context context);
 
   void submit(SealedBatchPtr sealed);
@@ -76,13 +77,17 @@ class Outlet {
   // What keeps it from delivering, in one line; empty while nothing does.
   [[nodiscard]] std::string trouble();
   void drop(const RecordRange& range, ledger::DropReason reason, const std::string& cause);
+  // Ours in the entries of that batch, which may be of an earlier configuration's group.
+  [[nodiscard]] std::uint8_t bit_in(const SealedBatchPtr& sealed) const noexcept {
+    return sealed->group->bit_of(index_);
+  }
   [[nodiscard]] ledger::DestinationSlot& slot() noexcept {
     return context_.ledger.destination(destination_.slot);
   }
 
   const PlannedDestination& destination_;
-  PlannedGroup& group_;
-  std::uint8_t bit_;
+  std::size_t index_;
+  PlannedGroup& group_;  // what is staged now; older batches name their own
   Context context_;
   std::deque<SealedBatchPtr> waiting_;
   std::deque<Send> ready_;          // requests of the oldest batches, next first

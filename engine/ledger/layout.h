@@ -17,7 +17,7 @@
 namespace sidecast::ledger {
 
 inline constexpr std::uint64_t kMagic = 0x314C545341434453ULL;  // "SDCASTL1" in little-endian order
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::size_t kWorkersMax = 8;
 inline constexpr std::size_t kGroupMembersMax = 64;  // bits of an entry's pending mask
 inline constexpr std::size_t kGroupsMax = 16'384;
@@ -141,7 +141,10 @@ struct DestinationSlot {
   Counter bytes_sent;
   std::array<std::atomic<std::uint32_t>, kLatencyBuckets> latency;  // see latency.h
   std::atomic<DestinationState> state;
-  std::array<char, 204> last_error;  // zero-terminated; a torn read shows a mixed text, no more
+  std::array<char, 196> last_error;  // zero-terminated; a torn read shows a mixed text, no more
+  // Unix time since which no configuration has this destination, while records are held for it
+  // (deliver/held.h); 0 = there is no such time. Writer: the engine while it starts.
+  std::atomic<std::int64_t> held_since_ns;
 };
 
 static_assert(sizeof(LedgerHeader) <= 4096);

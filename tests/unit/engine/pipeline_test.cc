@@ -145,21 +145,6 @@ TEST_F(Pipeline, WhatIsNotDeliveredWaitsForTheNextEngine) {
   EXPECT_EQ(stats().destinations[0].delivered, 50U);
 }
 
-TEST_F(Pipeline, ChangedDestinationNeverSeesWhatWasQueuedForTheOldOne) {
-  HttpServer before;
-  const HttpServer after;
-  ASSERT_TRUE(drain(otlp("one", before)));
-  before.set_default({.status = 503});
-  Gateway gateway(directory_.path());
-  gateway.write_many(20);
-  EXPECT_FALSE(drain(otlp("one", before)));
-  EXPECT_TRUE(drain(otlp("one", after)));
-  EXPECT_EQ(after.requests().size(), 0U);
-  const StatsSnapshot now = stats();
-  ASSERT_EQ(now.destinations.size(), 2U);
-  EXPECT_EQ(count(now.destinations[0].dropped, "policy_changed"), 20U);
-}
-
 TEST_F(Pipeline, DeadDestinationCostsTheLivingOneNothingAndMemoryStaysBounded) {
   HttpServer dead;
   const HttpServer alive;

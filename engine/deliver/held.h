@@ -1,0 +1,52 @@
+// Held records: staged for a destination that was since changed, disabled or removed. They belong
+// to what it was (DESIGN §7), so nobody may get them; they are kept for give_up_after, so that
+// undoing the change loses nothing, and then dropped(policy_changed). The time runs on over
+// restarts. Threads: belongs to the delivery thread, but for entries(); add() before it runs.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/batch/settle.h"
+#include "engine/ledger/ledger.h"
+#include "engine/stage/stage.h"
+
+namespace sidecast {
+
+struct HeldRecord {
+  stage::EntryRef entry;
+  DestinationIndex destination = 0;
+  std::uint8_t bit = 0;  // the destination's in the entry's mask
+};
+
+class HeldRecords {
+ public:
+  HeldRecords(Ledger& ledger, Settler& settler, std::chrono::seconds give_up_after)
+      : ledger_(ledger), settler_(settler), give_up_after_(give_up_after) {}
+
+  // Oldest first, those of one entry side by side. Drops at once what is over its time.
+  void add(std::vector<HeldRecord> records, Timestamp now);
+  void tick(Timestamp now);
+  // Drops for want of memory until about `bytes` of spans were let go; returns how many.
+  std::uint64_t drop_oldest(std::uint64_t bytes);
+
+  // Any thread. Entries that wait for nobody else; as of the last tick.
+  [[nodiscard]] std::uint64_t entries() const noexcept {
+    return entries_.load(std::memory_order_acquire);  // pairs with count()
+  }
+
+ private:
+  void drop(const std::vector<HeldRecord>& records, ledger::DropReason reason);
+  void count() noexcept;
+
+  Ledger& ledger_;
+  Settler& settler_;
+  std::chrono::seconds give_up_after_;
+  std::vector<HeldRecord> records_;
+  std::atomic<std::uint64_t> entries_{0};
+};
+
+}  // namespace sidecast
