@@ -9,7 +9,8 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARIES = pathlib.Path(os.environ["SIDECAST_BINARIES"])
-DOCUMENTS = ["README.md", "SECURITY.md", "shm/README.md", "engine/README.md", "exporters/README.md"]
+DOCUMENTS = ["README.md", "SECURITY.md", "shm/README.md", "engine/README.md", "exporters/README.md",
+             "bench/README.md"]
 
 
 def blocks(language):
