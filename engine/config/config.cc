@@ -100,6 +100,22 @@ void read_document(const YamlNode& root, ReadContext context,
 
 }  // namespace
 
+Result<std::string> parse_ring_dir(std::string_view text, const std::string& file,
+                                   const ConfigSources& sources) {
+  const auto root = parse_yaml(text);
+  if (!root) return fail(problem_line(file, root.error()));
+  Config config;
+  if ((*root)->kind != YamlNode::Kind::kMap) return config.ring_dir;
+  Problems problems;
+  Expander expander(sources);
+  MapReader reader(**root, {problems, expander});
+  static_cast<void>(problems.take_errors());  // duplicate keys are the engine's business
+  read_ring_dir(reader, config);
+  const auto errors = problems.take_errors();
+  if (!errors.empty()) return fail(problem_line(file, errors.front()));
+  return config.ring_dir;
+}
+
 ConfigReport check_config(std::string_view text, const std::string& file,
                           std::span<const Destination* const> types, const ConfigSources& sources) {
   ConfigReport report;

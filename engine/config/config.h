@@ -73,6 +73,12 @@ inline constexpr std::size_t kConfigBytesMax = 16U << 20U;
 [[nodiscard]] Result<Config> parse_config(std::string_view text, const std::string& file);
 [[nodiscard]] Result<Config> load_config(const std::string& path);
 
+// The ring directory alone, whatever else is wrong: for tools that need no destination and may not
+// see the secrets.
+[[nodiscard]] Result<std::string> load_ring_dir(const std::string& path);
+[[nodiscard]] Result<std::string> parse_ring_dir(std::string_view text, const std::string& file,
+                                                 const ConfigSources& sources);
+
 // For those who show mistakes one by one. Up to a hundred of each kind, in the order of the file.
 struct ConfigReport {
   std::optional<Config> config;  // set when there are no errors

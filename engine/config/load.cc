@@ -35,6 +35,12 @@ Result<Config> load_config(const std::string& path) {
   return config_of(*std::move(report), path);
 }
 
+Result<std::string> load_ring_dir(const std::string& path) {
+  auto text = read_file(path, kConfigBytesMax);
+  if (!text) return fail(std::move(text).error());
+  return parse_ring_dir(*text, path, process_sources(path));
+}
+
 Result<ConfigReport> check_config_file(const std::string& path) {
   auto text = read_file(path, kConfigBytesMax);
   if (!text) return fail(std::move(text).error());

@@ -221,9 +221,7 @@ void print_summary(const replay::Tally& tally, double seconds, const ReplayOptio
 
 Result<std::string> find_ring_dir(const ReplayOptions& options) {
   if (options.config_file.empty()) return options.ring_dir;
-  auto config = load_config(options.config_file);
-  if (!config) return fail(std::move(config.error()));
-  return config->ring_dir;
+  return load_ring_dir(options.config_file);
 }
 
 Result<replay::Pace> make_pace(const ReplayOptions& options) {

@@ -1,7 +1,6 @@
 #include "tools/sidecast/ring_place.h"
 
 #include <cstdlib>
-#include <utility>
 
 #include "engine/config/config.h"
 
@@ -20,11 +19,7 @@ void add_ring_place(CLI::App& command, RingPlace& place) {
 
 Result<std::string> find_ring_dir(const RingPlace& place) {
   if (!place.ring_dir.empty()) return place.ring_dir;
-  if (!place.config_file.empty()) {
-    auto config = load_config(place.config_file);
-    if (!config) return fail(std::move(config.error()));
-    return config->ring_dir;
-  }
+  if (!place.config_file.empty()) return load_ring_dir(place.config_file);
   const char* const from_environment =
       std::getenv("SIDECAST_RING_DIR");  // NOLINT(concurrency-mt-unsafe): one thread
   if (from_environment != nullptr && *from_environment != '\0')

@@ -46,6 +46,23 @@ TEST_F(LoadConfig, FilesOfSecretsAreFoundBesideTheConfig) {
   EXPECT_TRUE(config->warnings.empty());
 }
 
+TEST_F(LoadConfig, RingDirIsFoundWithoutTheSecretsAndWhateverElseIsWrong) {
+  const std::string path = write("gw.yaml",
+                                 "ring_dir: /run/rings\n"
+                                 "workesr: 3\n"
+                                 "destinations:\n"
+                                 "- name: a\n"
+                                 "  type: otlp\n"
+                                 "  authorization: ${env:SIDECAST_TEST_NO_SUCH}\n");
+  EXPECT_FALSE(load_config(path));
+  const auto ring_dir = load_ring_dir(path);
+  ASSERT_TRUE(ring_dir) << ring_dir.error().message();
+  EXPECT_EQ(*ring_dir, "/run/rings");
+  EXPECT_EQ(*load_ring_dir(write("none.yaml", "workers: 1\n")), Config{}.ring_dir);
+  EXPECT_FALSE(load_ring_dir(write("relative.yaml", "ring_dir: rings\n")));
+  EXPECT_FALSE(load_ring_dir(write("broken.yaml", "ring_dir: [\n")));
+}
+
 TEST_F(LoadConfig, AnErrorHasOneLinePerMistake) {
   const std::string path = write("gw.yaml", "workers: many\nworkesr: 3\n");
   const auto config = load_config(path);
