@@ -227,6 +227,7 @@ struct SettingsPage {
   std::uint64_t record_bytes_max;
   std::uint32_t lanes;
   std::uint32_t switched_off;  // 1 or 0
+  bool operator==(const SettingsPage&) const = default;
 };
 static_assert(sizeof(SettingsPage) == 40 && std::is_trivially_copyable_v<SettingsPage>);
 

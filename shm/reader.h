@@ -130,7 +130,7 @@ class RingDirectory {
   RingDirectory& operator=(const RingDirectory&) = delete;
 
   // Publishes the settings page that writers read when they make a ring, and sets or clears the off
-  // switch in every ring that was or will be discovered.
+  // switch in every ring that was or will be discovered: that also when the page cannot be written.
   [[nodiscard]] bool publish(const WriterSettings& settings, std::string& error);
 
   // Rings found since the last call, opened and checked. Cheap when nothing changed (inotify), with

@@ -184,13 +184,12 @@ bool RingDirectory::publish(const WriterSettings& settings, std::string& error) 
                           .record_bytes_max = settings.record_bytes_max,
                           .lanes = settings.lanes,
                           .switched_off = settings.switched_off ? 1u : 0u};
-  if (!publish_settings(impl_->directory->get(), page, error)) return false;
   impl_->has_published = true;
   impl_->is_switched_off = settings.switched_off;
   for (const auto& [name, offered] : impl_->offered) {
     if (const auto ring = offered.lock()) ring->impl_->set_switched_off(settings.switched_off);
   }
-  return true;
+  return publish_settings(impl_->directory->get(), page, error);
 }
 
 std::vector<std::shared_ptr<Ring>> RingDirectory::discover() {

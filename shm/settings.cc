@@ -40,6 +40,9 @@ bool publish_settings(int directory, const SettingsPage& page, std::string& erro
     error = std::string("settings page: ") + what + ": " + strerrordesc_np(errno);
     return false;
   };
+  // Also because a full file system has no room for another: then nothing need be written.
+  SettingsPage known;
+  if (read_settings(directory, known) == SettingsRead::kRead && known == page) return true;
   // A page left half-made by an engine that died, or a gateway's file of that name: the directory's
   // owner may remove either.
   if (unlinkat(directory, kSettingsNewName, 0) != 0 && errno != ENOENT) return failed("unlink");

@@ -19,7 +19,8 @@ enum class SettingsRead : std::uint8_t {
 // Writer. `directory` is an open descriptor (O_PATH will do). Absent leaves `page` zeroed.
 [[nodiscard]] SettingsRead read_settings(int directory, SettingsPage& page) noexcept;
 
-// Engine. False, with the reason in `error`, if the page could not be written.
+// Engine. Leaves a page that says the same alone. False, with the reason in `error`, if the page
+// could not be written.
 [[nodiscard]] bool publish_settings(int directory, const SettingsPage& page, std::string& error);
 
 }  // namespace sidecast::shm

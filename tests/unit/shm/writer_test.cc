@@ -161,6 +161,26 @@ TEST_F(WriterTest, ASettingsPageThatIsNoneIsIgnoredAndReplaced) {
   EXPECT_TRUE(directory->publish({}, error)) << error;
 }
 
+TEST_F(WriterTest, ASettingsPageThatSaysTheSameIsLeftAlone) {
+  const auto directory = open_directory(scratch_.path());
+  std::string error;
+  ASSERT_TRUE(directory->publish({.lanes = 6}, error)) << error;
+  // What a full file system does to another page.
+  std::filesystem::create_directory(scratch_.path() + "/.settings.new");
+  EXPECT_TRUE(directory->publish({.lanes = 6}, error)) << error;
+  EXPECT_FALSE(directory->publish({.lanes = 7}, error));
+}
+
+TEST_F(WriterTest, TheOffSwitchReachesRingsEvenWhenThePageCannotBeWritten) {
+  const WriterHandle writer(scratch_.path());
+  const auto directory = open_directory(scratch_.path());
+  const auto ring = directory->discover().at(0);
+  std::filesystem::create_directory(scratch_.path() + "/.settings.new");
+  std::string error;
+  EXPECT_FALSE(directory->publish({.switched_off = true}, error));
+  EXPECT_EQ(writer.write(SampleGeneration("g")), SIDECAST_SWITCHED_OFF);
+}
+
 TEST_F(WriterTest, ManyThreadsLoseAndRepeatNothing) {
   constexpr int kThreads = 8;
   constexpr int kEach = 2000;
