@@ -18,6 +18,7 @@
 #include "engine/base/log.h"
 #include "engine/batch/plan.h"
 #include "engine/deliver/deliverer.h"
+#include "engine/directories.h"
 #include "engine/intake/ring_keeper.h"
 #include "engine/intake/worker.h"
 #include "engine/ledger/ledger.h"
@@ -57,18 +58,6 @@ std::size_t worker_count_of(const Config& config) {
   const std::size_t wanted =
       config.workers != 0 ? config.workers : std::max<std::size_t>(1, cpus - 1);
   return std::min(wanted, ledger::kWorkersMax);
-}
-
-Status make_directories(const EnginePaths& paths) {
-  for (const std::string& directory : {paths.directory, paths.stage}) {
-    std::error_code error;
-    std::filesystem::create_directories(directory, error);
-    if (error) return fail(fmt::format("make {}: {}", directory, error.message()));
-    // Gateways may neither look into it nor change it.
-    std::filesystem::permissions(directory, std::filesystem::perms::owner_all, error);
-    if (error) return fail(fmt::format("close {} to others: {}", directory, error.message()));
-  }
-  return {};
 }
 
 }  // namespace
@@ -114,7 +103,9 @@ Status Engine::Impl::open() {
                                      .lanes = config->lanes,
                                      .record_bytes_max = config->record_bytes_max,
                                      .switched_off = config->writers_off};
-  if (!directory->publish(settings, error)) return fail(error);
+  if (!directory->publish(settings, error)) {
+    log_warning("{}; gateways that make a ring go on with what was published before", error);
+  }
 
   auto opened = Ledger::open(paths.ledger);
   if (!opened) return fail(std::move(opened.error()));
@@ -283,6 +274,10 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
       beat(ledger::EngineState::kRunning);
       next_beat = now + kHeartbeat;
     }
+    if (options.reload_asked != nullptr && options.reload_asked->exchange(false)) {
+      log_warning(
+          "SIGHUP is ignored: the config is read at the start; restart to apply a changed one");
+    }
     if (options.drain) {
       if (deliverer->settled() != settled_before || stage->unsettled() != unsettled_before) {
         last_progress = now;
@@ -305,7 +300,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   deliverer->finish_log();
   for (const auto& worker : workers) worker->stop();
   for (std::thread& thread : threads) thread.join();
-  keeper->sweep(monotonic_now());
+  keeper->remove_drained();  // and finds no ring: nobody would read it
 
   const bool nothing_left = keeper->all_drained() && stage->unsettled() == 0;
   verify_ledger("at the end");
@@ -323,15 +318,18 @@ Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::open(Config config, Options options,
                                              const std::atomic<bool>& stop) {
-  // The ring directory first: it belongs to us, with the mode that lets gateways in.
-  std::string error;
-  if (shm::RingDirectory::open(config.ring_dir, error) == nullptr) return fail(error);
-  const EnginePaths paths(config.ring_dir);
-  if (Status made = make_directories(paths); !made) return fail(std::move(made.error()));
+  const std::string ring_dir = config.ring_dir;
+  const EnginePaths paths(ring_dir);
+  if (Status made = make_directories(ring_dir, paths); !made) {
+    return fail(with_advice_on_room(std::move(made.error()), ring_dir));
+  }
   auto lock = EngineLock::take(paths.lock, stop);
-  if (!lock) return fail(std::move(lock.error()));
-  auto impl = std::make_unique<Impl>(std::move(config), std::move(options), std::move(*lock));
-  if (Status opened = impl->open(); !opened) return fail(std::move(opened.error()));
+  if (!lock) return fail(with_advice_on_room(std::move(lock.error()), ring_dir));
+  if (!lock->has_value()) return nullptr;
+  auto impl = std::make_unique<Impl>(std::move(config), std::move(options), std::move(**lock));
+  if (Status opened = impl->open(); !opened) {
+    return fail(with_advice_on_room(std::move(opened.error()), ring_dir));
+  }
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 

@@ -24,9 +24,11 @@ class Engine {
   struct Options {
     bool drain = false;  // end by itself once rings and stage are empty (or nothing moves any more)
     std::string version;
+    std::atomic<bool>* reload_asked = nullptr;  // set by SIGHUP
   };
 
-  // Waits for the lock of an engine that already serves this directory; `stop` ends the wait.
+  // Waits for the lock of an engine that already serves this directory. Null when `stop` ended the
+  // wait.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> open(Config config, Options options,
                                                             const std::atomic<bool>& stop);
   ~Engine();

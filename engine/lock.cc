@@ -15,7 +15,8 @@
 
 namespace sidecast {
 
-Result<EngineLock> EngineLock::take(const std::string& path, const std::atomic<bool>& stop) {
+Result<std::optional<EngineLock>> EngineLock::take(const std::string& path,
+                                                   const std::atomic<bool>& stop) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0)
     return fail(
@@ -25,13 +26,14 @@ Result<EngineLock> EngineLock::take(const std::string& path, const std::atomic<b
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (stop.load(std::memory_order_relaxed)) {
       close(fd);
-      return fail("stopped while waiting for the engine that serves this directory");
+      log_info("stopped while waiting for the engine that serves this directory");
+      return std::nullopt;
     }
     if (!said) log_info("another engine serves this directory; waiting for {}", path);
     said = true;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  return EngineLock(fd);
+  return std::optional<EngineLock>(EngineLock(fd));
 }
 
 EngineLock::EngineLock(EngineLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}

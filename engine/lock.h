@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
 
 #include "engine/base/result.h"
@@ -11,9 +12,9 @@ namespace sidecast {
 
 class EngineLock {
  public:
-  // Waits until the lock is ours; `stop` ends the wait with an Error.
-  [[nodiscard]] static Result<EngineLock> take(const std::string& path,
-                                               const std::atomic<bool>& stop);
+  // Waits until the lock is ours; nothing when `stop` ended the wait.
+  [[nodiscard]] static Result<std::optional<EngineLock>> take(const std::string& path,
+                                                              const std::atomic<bool>& stop);
   EngineLock(EngineLock&& other) noexcept;
   EngineLock& operator=(EngineLock&&) = delete;
   EngineLock(const EngineLock&) = delete;

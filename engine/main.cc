@@ -1,4 +1,5 @@
-// sidecastd: reads the config, opens the engine, runs it until SIGTERM or SIGINT. The only place
+// sidecastd: reads the config, opens the engine, runs it until SIGTERM or SIGINT.
+// SIGHUP is ignored but said, until there is a reload. The only place
 // where everything meets. Exit codes: 0 done, 1 the thing asked for failed, 2 wrong usage or
 // config.
 #include <atomic>
@@ -17,10 +18,15 @@
 namespace {
 
 std::atomic<bool> stop_requested{false};
+std::atomic<bool> reload_asked{false};
 static_assert(std::atomic<bool>::is_always_lock_free);  // set from a signal handler
 
 void request_stop(int /*signal*/) {
   stop_requested.store(true, std::memory_order_relaxed);
+}
+
+void ask_for_reload(int /*signal*/) {
+  reload_asked.store(true, std::memory_order_relaxed);
 }
 
 int run(int argc, char** argv) {
@@ -54,15 +60,19 @@ int run(int argc, char** argv) {
   action.sa_handler = request_stop;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
+  action.sa_handler = ask_for_reload;
+  sigaction(SIGHUP, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   sidecast::watch_for_crashes();
 
   auto engine = sidecast::Engine::open(
-      std::move(*config), {.drain = drain, .version = SIDECAST_VERSION}, stop_requested);
+      std::move(*config),
+      {.drain = drain, .version = SIDECAST_VERSION, .reload_asked = &reload_asked}, stop_requested);
   if (!engine) {
     sidecast::log_error("{}", engine.error().message());
     return 1;
   }
+  if (*engine == nullptr) return drain ? 1 : 0;  // stopped before it was our turn
   const bool nothing_left = (*engine)->run(stop_requested);
   return drain && !nothing_left ? 1 : 0;
 }

@@ -28,12 +28,13 @@ class RingKeeper {
   void adopt(std::vector<std::shared_ptr<shm::Ring>> rings);
   // Finds new rings; called often. Looks for dead owners about once a second.
   void sweep(Instant now);
+  // Removes rings that are drained to the end, or hostile.
+  void remove_drained();
   // No lane of any ring holds anything unread.
   [[nodiscard]] bool all_drained() const noexcept;
 
  private:
   void add(std::shared_ptr<shm::Ring> ring);
-  void remove_drained();
   void set_aside(const RingHandle& handle);
 
   shm::RingDirectory& directory_;

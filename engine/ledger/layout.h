@@ -5,7 +5,8 @@
 //   kGroupsAt    GroupSlot[]        which destination each bit of a staged entry's mask means
 //   kSlotsAt     DestinationSlot[]  one per destination identity that ever was
 //
-// The file is sparse: a slot's pages are allocated when the slot is. Counters are 64 bits, only
+// The file is sparse: a slot's pages are allocated when the slot is, and nobody touches another one
+// through a mapping: on a full file system that is a SIGBUS. Counters are 64 bits, only
 // grow, and change only by a redo record (stage/redo.h), so that they are exact after any death.
 #pragma once
 
@@ -97,6 +98,9 @@ struct LedgerHeader {
   std::atomic<std::uint64_t> stage_bytes;
   std::atomic<std::uint64_t> ledger_mismatches;
   std::array<char, 32> engine_version;
+  // Slots in use, the first so many. Writer: the engine while it starts, once a slot is filled in.
+  std::atomic<std::uint32_t> destination_count;
+  std::atomic<std::uint32_t> group_count;
   RetiredBlock retired;
   std::array<Suspect, kSuspectsMax> suspects;
   std::array<WorkerBlock, kWorkersMax> workers;
@@ -104,7 +108,7 @@ struct LedgerHeader {
 
 // Slots are appended by the engine while it starts, and their members never change place.
 struct GroupSlot {
-  std::array<char, 32> hash;  // of the group, hex; all zero = free
+  std::array<char, 32> hash;  // of the group, hex
   std::uint32_t member_count;
   std::uint32_t padding;
   std::array<std::uint32_t, kGroupMembersMax> members;  // destination slot of each bit
@@ -125,7 +129,7 @@ struct RouteCounters {
 inline constexpr std::size_t kLatencyBuckets = 64;
 
 struct DestinationSlot {
-  std::array<char, 32> identity;  // hex; all zero = free
+  std::array<char, 32> identity;  // hex
   std::array<char, 96> name;      // zero-terminated
   std::array<char, 32> type;      // zero-terminated
   std::array<RouteCounters, kWorkersMax> route;

@@ -1,7 +1,9 @@
 #include "engine/ledger/ledger.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <random>
 #include <system_error>
 
@@ -27,8 +29,8 @@ void store_text(std::array<char, Size>& to, std::string_view text) {
   std::copy_n(text.data(), std::min(text.size(), Size - 1), to.data());
 }
 
-Error system_error(std::string_view what, const std::string& path) {
-  return Error(fmt::format("{} {}: {}", what, path, std::generic_category().message(errno)));
+Error system_error(std::string_view what, const std::string& path, int error) {
+  return Error(fmt::format("{} {}: {}", what, path, std::generic_category().message(error)));
 }
 
 template <typename Slot>
@@ -36,23 +38,77 @@ Slot* slots_at(LedgerHeader* header, std::size_t offset) {
   return reinterpret_cast<Slot*>(reinterpret_cast<char*>(header) + offset);
 }
 
-bool is_ours(const LedgerHeader& header) {
-  return header.magic == ledger::kMagic && header.version == ledger::kVersion;
+struct Extent {
+  std::size_t offset;
+  std::size_t size;
+};
+
+// What is in use of a file with this header.
+std::array<Extent, 3> extents_of(const LedgerHeader& header) {
+  // acquire: pairs with the stores that follow a slot's filling in.
+  const std::size_t groups = header.group_count.load(std::memory_order_acquire);
+  const std::size_t destinations = header.destination_count.load(std::memory_order_acquire);
+  return {Extent{0, ledger::kGroupsAt}, Extent{ledger::kGroupsAt, groups * sizeof(GroupSlot)},
+          Extent{ledger::kSlotsAt, destinations * sizeof(DestinationSlot)}};
+}
+
+// Empty, or why the file is none that we can go on with.
+std::string_view flaw_of(int fd, const LedgerHeader& header) {
+  struct stat info {};
+  if (header.magic != ledger::kMagic || header.version != ledger::kVersion) {
+    return "is not a ledger of this version";
+  }
+  if (fstat(fd, &info) != 0 || info.st_size != static_cast<off_t>(ledger::kFileBytes) ||
+      header.group_count > ledger::kGroupsMax ||
+      header.destination_count > ledger::kDestinationsMax) {
+    return "is a damaged ledger: its size is wrong";
+  }
+  return {};
+}
+
+// Reads to the file's end; what lies behind stays as it is.
+bool read_extent(int fd, void* to, Extent extent) {
+  for (std::size_t done = 0; done < extent.size;) {
+    const ssize_t count = pread(fd, static_cast<char*>(to) + done, extent.size - done,
+                                static_cast<off_t>(extent.offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return true;
+}
+
+// A new ledger, whole before it has its name. A descriptor.
+Result<int> make_file(const std::string& path) {
+  const std::string draft = path + ".new";
+  const int fd = ::open(draft.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (fd < 0) return fail(system_error("make", draft, errno));
+  const auto failed = [&](std::string_view what, int error) {
+    close(fd);
+    unlink(draft.c_str());
+    return fail(system_error(what, path, error));
+  };
+  LedgerHeader header{};
+  header.magic = ledger::kMagic;
+  header.version = ledger::kVersion;
+  header.epoch = std::random_device{}() + (std::uint64_t{std::random_device{}()} << 32U);
+  if (ftruncate(fd, static_cast<off_t>(ledger::kFileBytes)) != 0) return failed("size", errno);
+  if (const int error = posix_fallocate(fd, 0, static_cast<off_t>(ledger::kGroupsAt)); error != 0) {
+    return failed("make room for", error);
+  }
+  if (pwrite(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) {
+    return failed("write", errno);
+  }
+  if (std::rename(draft.c_str(), path.c_str()) != 0) return failed("name", errno);
+  return fd;
 }
 
 }  // namespace
 
-Ledger::Ledger(void* base, bool writable, int fd)
-    : header_(static_cast<LedgerHeader*>(base)), fd_(writable ? fd : -1) {
-  // A free slot's first byte is zero, and slots are appended without gaps.
-  while (destination_count_ < ledger::kDestinationsMax &&
-         destination(static_cast<DestinationIndex>(destination_count_)).identity[0] != '\0') {
-    ++destination_count_;
-  }
-  while (group_count_ < ledger::kGroupsMax &&
-         group(static_cast<GroupIndex>(group_count_)).hash[0] != '\0') {
-    ++group_count_;
-  }
+Ledger::Ledger(void* base, int fd) : header_(static_cast<LedgerHeader*>(base)), fd_(fd) {
+  destination_count_ = header_->destination_count.load(std::memory_order_relaxed);
+  group_count_ = header_->group_count.load(std::memory_order_relaxed);
 }
 
 Ledger::~Ledger() {
@@ -61,54 +117,78 @@ Ledger::~Ledger() {
 }
 
 Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (fd < 0) return fail(system_error("open", path));
-  if (ftruncate(fd, static_cast<off_t>(ledger::kFileBytes)) != 0 ||
-      posix_fallocate(fd, 0, static_cast<off_t>(ledger::kGroupsAt)) != 0) {
-    Error error = system_error("make room for", path);
-    close(fd);
-    return fail(std::move(error));
-  }
-  void* const base = mmap(nullptr, ledger::kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (base == MAP_FAILED) {
-    Error error = system_error("map", path);
-    close(fd);
-    return fail(std::move(error));
-  }
-  auto* const header = static_cast<LedgerHeader*>(base);
-  if (header->magic != 0 && !is_ours(*header)) {
-    munmap(base, ledger::kFileBytes);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0 && errno != ENOENT) return fail(system_error("open", path, errno));
+  if (fd >= 0) {
+    LedgerHeader found{};
+    if (!read_extent(fd, &found, {0, sizeof found})) {
+      Error error = system_error("read", path, errno);
+      close(fd);
+      return fail(std::move(error));
+    }
+    const std::string_view flaw = flaw_of(fd, found);
+    if (flaw.empty()) return map(fd, path);
     close(fd);
     const std::string aside = path + ".foreign";
-    log_warning("{} is not a ledger of this version; moved to {}, counting begins anew", path,
-                aside);
-    if (std::rename(path.c_str(), aside.c_str()) != 0)
-      return fail(system_error("move aside", path));
-    return open(path);
+    log_warning("{} {}; moved to {}, counting begins anew", path, flaw, aside);
+    if (std::rename(path.c_str(), aside.c_str()) != 0) {
+      return fail(system_error("move aside", path, errno));
+    }
   }
-  if (header->magic == 0)
-    header->epoch = std::random_device{}() + (std::uint64_t{std::random_device{}()} << 32U);
-  header->version = ledger::kVersion;
-  header->magic = ledger::kMagic;
-  return std::unique_ptr<Ledger>(new Ledger(base, true, fd));
+  auto made = make_file(path);
+  if (!made) return fail(std::move(made.error()));
+  return map(*made, path);
+}
+
+Result<std::unique_ptr<Ledger>> Ledger::map(int fd, const std::string& path) {
+  void* const base = mmap(nullptr, ledger::kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (base == MAP_FAILED) {
+    Error error = system_error("map", path, errno);
+    close(fd);
+    return fail(std::move(error));
+  }
+  std::unique_ptr<Ledger> ledger(new Ledger(base, fd));
+  LedgerHeader header{};
+  static_cast<void>(read_extent(fd, &header, {0, sizeof header}));
+  // Whoever copied the file may have left holes.
+  for (const Extent extent : extents_of(header)) {
+    if (extent.size == 0) continue;
+    if (Status room = ledger->allocate(extent.offset, extent.size); !room) {
+      return fail(std::move(room.error()));
+    }
+  }
+  return ledger;
 }
 
 Result<std::unique_ptr<const Ledger>> Ledger::open_read_only(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return fail(system_error("open", path));
-  struct stat info {};
-  if (fstat(fd, &info) != 0 || info.st_size != static_cast<off_t>(ledger::kFileBytes)) {
+  if (fd < 0) return fail(system_error("open", path, errno));
+  // Address space only: pages come with what is read into them.
+  void* const base = mmap(nullptr, ledger::kFileBytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) {
+    Error error = system_error("make room to read", path, errno);
     close(fd);
-    return fail(fmt::format("{} is not a ledger: its size is wrong", path));
+    return fail(std::move(error));
   }
-  void* const base = mmap(nullptr, ledger::kFileBytes, PROT_READ, MAP_SHARED, fd, 0);
+  LedgerHeader found{};
+  std::string_view flaw = "cannot be read";
+  if (read_extent(fd, &found, {0, sizeof found})) flaw = flaw_of(fd, found);
+  if (flaw.empty()) {
+    for (const Extent extent : extents_of(found)) {
+      if (!read_extent(fd, static_cast<char*>(base) + extent.offset, extent)) {
+        flaw = "cannot be read";
+      }
+    }
+  }
+  // Its own counts, which may have grown since, would name slots that were not read.
+  auto* const header = static_cast<LedgerHeader*>(base);
+  header->group_count.store(found.group_count, std::memory_order_relaxed);
+  header->destination_count.store(found.destination_count, std::memory_order_relaxed);
   close(fd);
-  if (base == MAP_FAILED) return fail(system_error("map", path));
-  if (!is_ours(*static_cast<const LedgerHeader*>(base))) {
-    munmap(base, ledger::kFileBytes);
-    return fail(fmt::format("{} is not a ledger of this version", path));
-  }
-  return std::unique_ptr<const Ledger>(new Ledger(base, false, -1));
+  std::unique_ptr<const Ledger> ledger(new Ledger(base, -1));
+  if (!flaw.empty()) return fail(fmt::format("{} {}", path, flaw));
+  return ledger;
 }
 
 DestinationSlot& Ledger::destination(DestinationIndex index) noexcept {
@@ -127,10 +207,7 @@ const GroupSlot& Ledger::group(GroupIndex index) const noexcept {
 Status Ledger::allocate(std::size_t offset, std::size_t size) {
   // Really allocated, so that a full file system is an error here and not a SIGBUS later.
   const int failed = posix_fallocate(fd_, static_cast<off_t>(offset), static_cast<off_t>(size));
-  if (failed != 0)
-    return fail(
-        fmt::format("no room for a ledger slot: {}",
-                    std::strerror(failed)));  // NOLINT(concurrency-mt-unsafe): starting thread only
+  if (failed != 0) return fail(system_error("make room in", "the ledger", failed));
   return {};
 }
 
@@ -155,8 +232,10 @@ Result<DestinationIndex> Ledger::find_or_add_destination(std::string_view identi
   DestinationSlot& slot = destination(index);
   store_text(slot.name, name);
   store_text(slot.type, type);
-  std::copy(identity.begin(), identity.end(), slot.identity.begin());  // last: makes it used
+  std::copy(identity.begin(), identity.end(), slot.identity.begin());
   ++destination_count_;
+  // release: makes the slot used, after it was filled in.
+  header_->destination_count.store(index + 1, std::memory_order_release);
   return index;
 }
 
@@ -200,6 +279,7 @@ Result<GroupIndex> Ledger::find_or_add_group(std::string_view hash,
   SIDECAST_ASSERT(place(group(index)));
   std::copy(hash.begin(), hash.end(), group(index).hash.begin());
   ++group_count_;
+  header_->group_count.store(index + 1, std::memory_order_release);  // as above
   return index;
 }
 

@@ -20,9 +20,11 @@ using GroupIndex = std::uint32_t;        // of a GroupSlot
 
 class Ledger {
  public:
-  // Opens or makes the file. A file of another version is moved aside and a new one begun.
+  // Opens or makes the file. A file of another version or a damaged one is moved aside and a new
+  // one begun.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(const std::string& path);
-  // For `sidecast stats`: read-only; the file must exist.
+  // For `sidecast stats`: a copy, since a mapping of a file that somebody cuts short could end its
+  // reader; the file must exist.
   [[nodiscard]] static Result<std::unique_ptr<const Ledger>> open_read_only(
       const std::string& path);
   ~Ledger();
@@ -53,7 +55,9 @@ class Ledger {
   [[nodiscard]] ledger::Counter* counter_at(std::uint64_t offset) noexcept;
 
  private:
-  Ledger(void* base, bool writable, int fd);
+  // `fd` is -1 for a copy.
+  Ledger(void* base, int fd);
+  [[nodiscard]] static Result<std::unique_ptr<Ledger>> map(int fd, const std::string& path);
   [[nodiscard]] Status allocate(std::size_t offset, std::size_t size);
 
   ledger::LedgerHeader* header_;

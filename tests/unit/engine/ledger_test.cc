@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "engine/ledger/latency.h"
 #include "engine/ledger/paths.h"
@@ -83,6 +84,46 @@ TEST(Ledger, HostileForeignFileIsMovedAsideAndCountingBeginsAnew) {
   ASSERT_TRUE(ledger) << ledger.error().message();
   EXPECT_EQ((*ledger)->destination_count(), 0U);
   EXPECT_TRUE(std::filesystem::exists(path + ".foreign"));
+}
+
+TEST(Ledger, HostileFileCutShortIsMovedAsideByTheEngineAndRefusedByReaders) {
+  const test::TempDir directory;
+  const std::string path = directory.file("ledger");
+  ASSERT_TRUE((*Ledger::open(path))->find_or_add_destination(id('a'), "one", "otlp"));
+  std::filesystem::resize_file(path, 8192);
+  const auto reader = Ledger::open_read_only(path);
+  ASSERT_FALSE(reader);
+  EXPECT_NE(reader.error().message().find("damaged"), std::string::npos);
+  const auto ledger = Ledger::open(path);
+  ASSERT_TRUE(ledger) << ledger.error().message();
+  EXPECT_EQ((*ledger)->destination_count(), 0U);
+  EXPECT_TRUE(std::filesystem::exists(path + ".foreign"));
+}
+
+TEST(Ledger, HostileFileCutShortUnderItsReaderDoesNoHarm) {
+  const test::TempDir directory;
+  const std::string path = directory.file("ledger");
+  ASSERT_TRUE((*Ledger::open(path))->find_or_add_destination(id('a'), "one", "otlp"));
+  const auto reader = std::move(*Ledger::open_read_only(path));
+  std::filesystem::resize_file(path, 0);
+  ASSERT_EQ(reader->destination_count(), 1U);
+  EXPECT_STREQ(reader->destination(0).name.data(), "one");
+}
+
+// On a full file system in memory, the first touch of a page that is not there is a SIGBUS.
+TEST(Ledger, OpeningTouchesNoPageOfAFreeSlot) {
+  const test::TempDir directory;
+  const std::string path = directory.file("ledger");
+  const auto pages = [&] {
+    struct stat info {};
+    EXPECT_EQ(stat(path.c_str(), &info), 0);
+    return info.st_blocks * 512 / 4096;
+  };
+  ASSERT_TRUE(Ledger::open(path));
+  EXPECT_EQ(pages(), 1) << "the header";
+  ASSERT_TRUE(Ledger::open(path));
+  ASSERT_TRUE(Ledger::open_read_only(path));
+  EXPECT_EQ(pages(), 1);
 }
 
 TEST(Ledger, HostileCounterOffsetsNameNoCounter) {

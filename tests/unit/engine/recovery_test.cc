@@ -1,6 +1,8 @@
 // What an engine makes of what the one before it staged: a queue belongs to its destination's
 // identity, whatever else was changed between the two.
+#include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -9,6 +11,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "engine/ledger/ledger.h"
+#include "engine/ledger/paths.h"
 #include "tests/unit/engine/pipeline_fixture.h"
 
 namespace sidecast {
@@ -154,6 +158,35 @@ TEST_F(Recovery, HeldRecordsGoFirstWhenMemoryIsWanted) {
   EXPECT_EQ(now.destinations[1].delivered, 100U);
   EXPECT_EQ(dropped(now.destinations[1]), 0U);
   EXPECT_GT(count(now.destinations[0].dropped, "budget"), 0U);
+}
+
+TEST_F(Recovery, DrainDoesNotCountARingThatCameAfterItHadFinished) {
+  const HttpServer alive;
+  const std::string ledger_path = EnginePaths(directory_.path()).ledger;
+  ASSERT_TRUE(drain(otlp("one", alive)));
+  for (int round = 0; round < 10; ++round) {
+    const test::TempDir elsewhere;  // made there and moved in one step, to be in time
+    Gateway late(elsewhere.path());
+    late.write("late");
+    std::atomic<bool> ended{false};
+    auto engine = open(otlp("one", alive));
+    std::thread gateway([&] {
+      while (!ended && (*Ledger::open_read_only(ledger_path))->header().state.load() !=
+                           ledger::EngineState::kStopping) {
+        std::this_thread::yield();
+      }
+      for (const auto& file : std::filesystem::directory_iterator(elsewhere.path())) {
+        std::filesystem::rename(file.path(),
+                                std::filesystem::path(directory_.path()) / file.path().filename());
+      }
+    });
+    EXPECT_TRUE(engine->run(never_)) << "round " << round;
+    ended = true;
+    gateway.join();
+    engine.reset();
+    EXPECT_TRUE(drain(otlp("one", alive))) << "and the next one reads it";
+  }
+  EXPECT_EQ(stats().destinations[0].delivered, 10U);
 }
 
 }  // namespace
