@@ -86,11 +86,14 @@ struct Verdict {
     kPartial,   // delivered but for `rejected_spans`; never sent again
     kRetry,     // later; after `retry_hint` when the server gave one
     kPause,     // 401, 403, 404: keep the batches, try again slowly, tell the operator
-    kSplit,     // too large: halve and send again
+    kSplit,     // too large: send it again in parts
     kRejected,  // for good
   };
   Kind kind = Kind::kDelivered;
   RejectReason reason = RejectReason::kRejected;
+  // Of kRejected: what is in the request was refused, so if others like it were taken, a record of
+  // it is to blame and its neighbours are not.
+  bool blames_content = false;
   std::uint64_t rejected_spans = 0;
   std::optional<std::chrono::milliseconds> retry_hint;
   // One line a person can act on, in our own words: it is logged and kept, so nothing that a server

@@ -27,17 +27,21 @@ Batcher::Batcher(const Plan& plan, std::atomic<std::uint64_t>& body_bytes_total,
       submit_(std::move(submit)),
       open_(plan.groups.size()) {}
 
-bool Batcher::fits(const OpenBatch& open, const stage::Entry& entry, const Limits& limits) {
+bool Batcher::fits(const OpenBatch& open, const stage::Entry& entry, const PlannedGroup& group) {
   if (open.entries.empty()) return true;  // a record that is larger than a batch travels alone
+  const Limits& limits = group.group->format.limits;
+  // relaxed: a hint; what is too large is cut before it is sent.
+  const std::uint64_t bytes_max =
+      std::min(limits.batch_bytes_max, group.batch_bytes_max.load(std::memory_order_relaxed));
   return open.entries.size() < limits.batch_records_max &&
          open.spans + entry.span_count <= limits.batch_spans_max &&
-         open.bytes + entry.encoded_bytes <= limits.batch_bytes_max;
+         open.bytes + entry.encoded_bytes <= bytes_max;
 }
 
 void Batcher::add(std::size_t group, stage::EntryRef ref, Instant now) {
   const PlannedGroup& planned = *plan_.groups[group];
   OpenBatch& open = open_[group];
-  if (!fits(open, *ref.entry, planned.group->format.limits)) {
+  if (!fits(open, *ref.entry, planned)) {
     seal(planned, open, planned.mask, now);
   }
   if (open.entries.empty()) open.oldest = now;
@@ -104,7 +108,7 @@ void Batcher::freeze(const PlannedGroup& group, std::span<const stage::EntryRef>
     seal(group, open, destinations, now);
   };
   for (const stage::EntryRef& ref : entries) {
-    if (!fits(open, *ref.entry, group.group->format.limits)) flush();
+    if (!fits(open, *ref.entry, group)) flush();
     open.entries.push_back(ref);
     open.bytes += ref.entry->encoded_bytes;
     open.spans += ref.entry->span_count;

@@ -42,7 +42,7 @@ class Batcher {
     Instant oldest;
   };
   [[nodiscard]] static bool fits(const OpenBatch& open, const stage::Entry& entry,
-                                 const Limits& limits);
+                                 const PlannedGroup& group);
   void seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t destinations, Instant now);
 
   const Plan& plan_;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <unordered_map>
 #include <utility>
@@ -31,6 +32,9 @@ struct PlannedGroup {
   std::size_t writes_like = 0;  // index of the first such group
   // Writer: the delivery thread. While no member can take anything, a batch may grow to its limit.
   std::atomic<std::uint32_t> members_available{0};
+  // Writer: the delivery thread. Uncompressed; less than the format's limit once the only member
+  // has refused larger ones.
+  std::atomic<std::uint64_t> batch_bytes_max{std::numeric_limits<std::uint64_t>::max()};
 
   // Of a destination (index into Plan::destinations) that is a member.
   [[nodiscard]] std::uint8_t bit_of(std::size_t destination) const noexcept;

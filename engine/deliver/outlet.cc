@@ -22,6 +22,10 @@ void add(ledger::Counter& counter, std::uint64_t count) {
   counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
 }
 
+RejectReason reason_of(const Verdict& verdict) {
+  return verdict.kind == Verdict::Kind::kSplit ? RejectReason::kTooLarge : verdict.reason;
+}
+
 std::uint64_t encoded_bytes(const SealedBatch& sealed, std::size_t first, std::size_t count) {
   std::uint64_t bytes = 0;
   for (std::size_t i = first; i < first + count; ++i)
@@ -50,37 +54,57 @@ void Outlet::submit(SealedBatchPtr sealed) {
     }
   }
   queued_bytes_ += sealed->batch->uncompressed_bytes;
-  waiting_.push_back(std::move(sealed));
+  if (is_piece_of_search(*sealed)) {
+    expand(sealed, true);
+  } else {
+    waiting_.push_back(std::move(sealed));
+  }
   pump();
+}
+
+// An entry is in one batch at a time, so its place tells whose piece this is.
+bool Outlet::is_piece_of_search(const SealedBatch& sealed) const {
+  if (!search_) return false;
+  const auto piece = search_->bisect.next();
+  return piece && sealed.entries.front().entry == search_->held->entries[piece->first].entry;
 }
 
 void Outlet::pump() {
   while (breaker_.may_send(monotonic_now())) {
-    if (ready_.empty()) {
+    if (!search_ && ready_.empty()) {
       if (waiting_.empty()) return;
       const SealedBatchPtr next = std::move(waiting_.front());
       waiting_.pop_front();
-      expand(next);
+      expand(next, false);
       continue;
     }
-    Send next = std::move(ready_.front());
-    ready_.pop_front();
-    start(std::move(next));
+    const auto next = std::find_if(ready_.begin(), ready_.end(),
+                                   [this](const Send& send) { return !search_ || send.is_piece; });
+    if (next == ready_.end()) return;  // a worker has the piece in hand
+    Send send = std::move(*next);
+    ready_.erase(next);
+    if (is_too_large(send)) {
+      cut(send.sealed);
+    } else {
+      start(std::move(send));
+    }
   }
 }
 
-void Outlet::expand(const SealedBatchPtr& sealed) {
+void Outlet::expand(const SealedBatchPtr& sealed, bool is_piece) {
   auto requests = destination_.config->exporter->encode(sealed->batch);
   if (!requests) {
-    drop({sealed, 0, sealed->entries.size()}, ledger::DropReason::kEncode,
-         requests.error().message());
+    drop({.request = {.record_count = sealed->entries.size()},
+          .sealed = sealed,
+          .is_piece = is_piece},
+         ledger::DropReason::kEncode, requests.error().message());
     return;
   }
   std::size_t covered = 0;
   for (Request& request : *requests) {
     SIDECAST_ASSERT(request.record_first == covered);  // each record in exactly one request
     covered += request.record_count;
-    ready_.push_back({.request = std::move(request), .sealed = sealed});
+    ready_.push_back({.request = std::move(request), .sealed = sealed, .is_piece = is_piece});
   }
   SIDECAST_ASSERT(covered == sealed->entries.size());
 }
@@ -122,24 +146,22 @@ void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const 
   const RecordRange range = range_of(send);
   switch (verdict.kind) {
     case Verdict::Kind::kDelivered:
-      answered(round, verdict);
+      accepted(round, verdict);
       retire(send.sealed, range.count);
       context_.settler.delivered(range, destination_.slot, bit_in(range.sealed));
+      if (send.is_piece) search_->bisect.accepted();
       break;
     case Verdict::Kind::kPartial:
-      answered(round, verdict);
+      accepted(round, verdict);
       retire(send.sealed, range.count);
       context_.settler.partly_delivered(range, destination_.slot, bit_in(range.sealed),
                                         verdict.rejected_spans);
+      if (send.is_piece) search_->bisect.accepted();
       break;
     case Verdict::Kind::kRejected:
-      answered(round, verdict);  // only this request is at fault
-      retire(send.sealed, range.count);
-      context_.settler.rejected(range, destination_.slot, bit_in(range.sealed), verdict.reason);
-      break;
     case Verdict::Kind::kSplit:
-      answered(round, verdict);
-      split(send);
+      answered(round, verdict);  // only this request is at fault
+      refused(std::move(send), verdict);
       break;
     case Verdict::Kind::kRetry:
     case Verdict::Kind::kPause:
@@ -148,23 +170,112 @@ void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const 
       failed(round, verdict);
       break;
   }
+  if (search_) continue_search();
   pump();
 }
 
-void Outlet::split(const Send& send) {
+// ---- Refused batches ----------------------------------------------------------------------------
+
+void Outlet::refused(Send send, const Verdict& verdict) {
   const RecordRange range = range_of(send);
-  retire(send.sealed, range.count);
-  if (range.count == 1) {
-    context_.settler.rejected(range, destination_.slot, bit_in(range.sealed),
-                              RejectReason::kTooLarge);
+  const bool is_size = verdict.kind == Verdict::Kind::kSplit;
+  const bool is_record = is_size || verdict.blames_content;
+  if (send.is_piece && is_record) {
+    retire(send.sealed, range.count);
+    search_->bisect.refused();
     return;
   }
-  const auto begin = send.sealed->entries.begin() + static_cast<std::ptrdiff_t>(range.first);
-  const auto middle = begin + static_cast<std::ptrdiff_t>(range.count / 2);
-  const auto end = begin + static_cast<std::ptrdiff_t>(range.count);
-  const std::uint64_t me = std::uint64_t{1} << bit_in(send.sealed);
-  context_.refreeze(*send.sealed->group, {begin, middle}, me);
-  context_.refreeze(*send.sealed->group, {middle, end}, me);
+  const bool is_whole = range.count > 1 && range.count == send.sealed->entries.size();
+  const bool is_worth_a_search =
+      is_record && is_whole && !is_search_hopeless_ && (is_size || has_accepted_);
+  if (is_worth_a_search && search_) {
+    ready_.push_front(std::move(send));  // its turn comes, if it is still too large by then
+    return;
+  }
+  if (is_worth_a_search) {
+    search(send, verdict);
+    return;
+  }
+  retire(send.sealed, range.count);
+  context_.settler.rejected(range, destination_.slot, bit_in(range.sealed), reason_of(verdict));
+  if (send.is_piece) search_->bisect.gone();
+}
+
+void Outlet::search(const Send& send, const Verdict& verdict) {
+  retire(send.sealed, send.sealed->entries.size());
+  auto held = std::make_shared<SealedBatch>();
+  held->entries = send.sealed->entries;
+  held->group = send.sealed->group;
+  held->sealed_at = send.sealed->sealed_at;
+  std::vector<std::uint64_t> sizes;
+  for (const stage::EntryRef& ref : held->entries) sizes.push_back(ref.entry->encoded_bytes);
+  const auto cause =
+      verdict.kind == Verdict::Kind::kSplit ? Bisect::Cause::kSize : Bisect::Cause::kContent;
+  search_.emplace(Search{.held = std::move(held),
+                         .bisect = Bisect(cause, std::move(sizes)),
+                         .reason = reason_of(verdict)});
+}
+
+// After an answer to a piece, or to begin.
+void Outlet::continue_search() {
+  for (const Bisect::Piece& piece : search_->bisect.take_rejected()) {
+    context_.settler.rejected({search_->held, piece.first, piece.count}, destination_.slot,
+                              bit_in(search_->held), search_->reason);
+  }
+  const auto piece = search_->bisect.next();
+  if (!piece) {
+    end_search();
+  } else if (!(*piece == search_->frozen)) {
+    search_->frozen = *piece;
+    refreeze(search_->held, *piece);
+  }
+}
+
+void Outlet::end_search() {
+  const Bisect& bisect = search_->bisect;
+  if (bisect.is_hopeless()) {
+    is_search_hopeless_ = true;
+    has_accepted_ = false;
+  }
+  if (const auto limit = bisect.limit_bytes(); limit && *limit < batch_bytes_max_) {
+    batch_bytes_max_ = *limit;
+    log_info("{}: takes no batches of more than about {} bytes (uncompressed); larger ones are cut",
+             destination_.config->name, *limit);
+    // relaxed: a hint for the batcher. Others of the group may take more.
+    if (group_.members.size() == 1) {
+      group_.batch_bytes_max.store(*limit, std::memory_order_relaxed);
+    }
+  }
+  search_.reset();
+}
+
+void Outlet::refreeze(const SealedBatchPtr& from, Bisect::Piece piece) {
+  const auto begin = from->entries.begin() + static_cast<std::ptrdiff_t>(piece.first);
+  context_.refreeze(*from->group, {begin, begin + static_cast<std::ptrdiff_t>(piece.count)},
+                    std::uint64_t{1} << bit_in(from));
+}
+
+bool Outlet::is_too_large(const Send& send) const {
+  return !send.is_piece && send.request.record_count > 1 &&
+         send.request.record_count == send.sealed->entries.size() &&
+         send.sealed->batch->uncompressed_bytes > batch_bytes_max_;
+}
+
+void Outlet::cut(const SealedBatchPtr& sealed) {
+  retire(sealed, sealed->entries.size());
+  std::vector<std::uint64_t> sizes;
+  for (const stage::EntryRef& ref : sealed->entries) sizes.push_back(ref.entry->encoded_bytes);
+  for (const Bisect::Piece& piece : cut_by_bytes(sizes, {0, sizes.size()}, batch_bytes_max_)) {
+    refreeze(sealed, piece);
+  }
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+void Outlet::accepted(Breaker::Round round, const Verdict& verdict) {
+  has_accepted_ = true;
+  is_search_hopeless_ = false;
+  answered(round, verdict);
 }
 
 void Outlet::answered(Breaker::Round round, const Verdict& verdict) {
@@ -236,38 +347,50 @@ void Outlet::retire(const SealedBatchPtr& sealed, std::size_t records) {
   queued_bytes_ -= std::min(queued_bytes_, share);
 }
 
-void Outlet::drop(const RecordRange& range, ledger::DropReason reason, const std::string& cause) {
+void Outlet::drop(const Send& send, ledger::DropReason reason, const std::string& cause) {
+  const RecordRange range = range_of(send);
   retire(range.sealed, range.count);
   context_.settler.dropped(range, destination_.slot, bit_in(range.sealed), reason);
   losses_.dropped(reason, range.count, cause, monotonic_now());
+  if (!send.is_piece) return;
+  search_->bisect.gone();
+  continue_search();
+}
+
+// The oldest that is neither under way nor in a worker's hand; nothing when there is none.
+std::optional<Outlet::Send> Outlet::take_oldest() {
+  std::optional<Send> oldest;
+  if (!ready_.empty()) {
+    oldest = std::move(ready_.front());
+    ready_.pop_front();
+  } else if (!waiting_.empty()) {
+    oldest = Send{.request = {.record_count = waiting_.front()->entries.size()},
+                  .sealed = waiting_.front()};
+    waiting_.pop_front();
+  }
+  return oldest;
 }
 
 void Outlet::expire(Instant now) {
-  while (!ready_.empty() && now - ready_.front().sealed->sealed_at > context_.give_up_after) {
-    const RecordRange range = range_of(ready_.front());
-    ready_.pop_front();
-    drop(range, ledger::DropReason::kExpired, trouble());
-  }
-  while (!waiting_.empty() && now - waiting_.front()->sealed_at > context_.give_up_after) {
-    const RecordRange range{waiting_.front(), 0, waiting_.front()->entries.size()};
-    waiting_.pop_front();
-    drop(range, ledger::DropReason::kExpired, trouble());
+  const auto is_old = [&](const SealedBatchPtr& sealed) {
+    return now - sealed->sealed_at > context_.give_up_after;
+  };
+  // A piece is as old as what it is a piece of.
+  const auto is_oldest_old = [&] {
+    if (ready_.empty()) return !waiting_.empty() && is_old(waiting_.front());
+    const Send& oldest = ready_.front();
+    return is_old(oldest.is_piece ? search_->held : oldest.sealed);
+  };
+  while (is_oldest_old()) {
+    drop(*take_oldest(), ledger::DropReason::kExpired, trouble());
   }
   losses_.tick(now);
 }
 
 bool Outlet::drop_oldest() {
-  RecordRange range;
-  if (!ready_.empty()) {
-    range = range_of(ready_.front());
-    ready_.pop_front();
-  } else if (!waiting_.empty()) {
-    range = {waiting_.front(), 0, waiting_.front()->entries.size()};
-    waiting_.pop_front();
-  } else {
-    return false;
-  }
-  drop(range, ledger::DropReason::kBudget, trouble());
+  const auto oldest = take_oldest();
+  if (!oldest) return false;
+  drop(*oldest, ledger::DropReason::kBudget, trouble());
   return true;
 }
 

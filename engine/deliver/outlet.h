@@ -5,18 +5,25 @@
 //   submit -> waiting -> (expand: exporter.encode) -> ready -> open -> judge -> settle
 //                                                        ^----- retry ---'
 //
+// A batch that is refused for what is in it is bisected (bisect.h), one at a time: until the search
+// has ended, only its pieces are sent. What it teaches about size is kept, and later batches are
+// cut by it before they are sent.
+//
 // Threads: belongs to the delivery thread.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
+#include <optional>
 #include <random>
 #include <string>
 
 #include "engine/base/clock.h"
 #include "engine/batch/plan.h"
 #include "engine/batch/settle.h"
+#include "engine/deliver/bisect.h"
 #include "engine/deliver/breaker.h"
 #include "engine/deliver/loss_log.h"
 #include "exporters/http/loop.h"
@@ -51,32 +58,50 @@ class Outlet {
 
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] bool idle() const noexcept {
-    return waiting_.empty() && ready_.empty() && breaker_.under_way() == 0;
+    return waiting_.empty() && ready_.empty() && !search_ && breaker_.under_way() == 0;
   }
 
  private:
   struct Send {
     Request request;
     SealedBatchPtr sealed;
+    bool is_piece = false;  // of the search
+  };
+  // The search for the records that make a batch refused.
+  struct Search {
+    SealedBatchPtr held;  // the batch's records, without its bytes
+    Bisect bisect;
+    RejectReason reason;     // of what is found
+    Bisect::Piece frozen{};  // the last one that a worker was asked to freeze again
   };
   [[nodiscard]] static RecordRange range_of(const Send& send) {
     return {send.sealed, send.request.record_first, send.request.record_count};
   }
   void pump();
-  void expand(const SealedBatchPtr& sealed);
+  void expand(const SealedBatchPtr& sealed, bool is_piece);
   void start(Send send);
   void finish(Send send, Breaker::Round round, const Request& sent, const Response& response,
               const TransferTimes& times);
-  void split(const Send& send);
+  // It answered: this request was refused for good, whole or by some record of it.
+  void refused(Send send, const Verdict& verdict);
+  void search(const Send& send, const Verdict& verdict);
+  [[nodiscard]] bool is_piece_of_search(const SealedBatch& sealed) const;
+  void continue_search();
+  void end_search();
+  void refreeze(const SealedBatchPtr& from, Bisect::Piece piece);
+  [[nodiscard]] bool is_too_large(const Send& send) const;
+  void cut(const SealedBatchPtr& sealed);
   void failed(Breaker::Round round, const Verdict& verdict);
+  void accepted(Breaker::Round round, const Verdict& verdict);
   void answered(Breaker::Round round, const Verdict& verdict);
   void pump_when_allowed();
   void note_error(const std::string& explanation);
   void set_state(ledger::DestinationState state, const std::string& explanation);
   void retire(const SealedBatchPtr& sealed, std::size_t records);
+  [[nodiscard]] std::optional<Send> take_oldest();
   // What keeps it from delivering, in one line; empty while nothing does.
   [[nodiscard]] std::string trouble();
-  void drop(const RecordRange& range, ledger::DropReason reason, const std::string& cause);
+  void drop(const Send& send, ledger::DropReason reason, const std::string& cause);
   // Ours in the entries of that batch, which may be of an earlier configuration's group.
   [[nodiscard]] std::uint8_t bit_in(const SealedBatchPtr& sealed) const noexcept {
     return sealed->group->bit_of(index_);
@@ -93,6 +118,11 @@ class Outlet {
   std::deque<Send> ready_;          // requests of the oldest batches, next first
   std::uint64_t queued_bytes_ = 0;  // uncompressed, of records not yet settled
   Breaker breaker_;
+  std::optional<Search> search_;
+  // Uncompressed, as far as answers have shown.
+  std::uint64_t batch_bytes_max_ = std::numeric_limits<std::uint64_t>::max();
+  bool has_accepted_ = false;  // something, since the last search that found everything refused
+  bool is_search_hopeless_ = false;
   HttpLoop::TimerId timer_ = 0;  // 0 = none
   ledger::DestinationState state_ = ledger::DestinationState::kOk;
   LossLog losses_;

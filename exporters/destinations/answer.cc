@@ -343,6 +343,7 @@ Verdict judge_refusal(const Request& request, const Response& response, Timestam
     advice = "the request is larger than it takes";
   } else {
     verdict.kind = Verdict::Kind::kRejected;
+    verdict.blames_content = status == 400 || status == 422;
   }
   verdict.explanation = explain(response, known_code(response), advice);
   verdict.server_text = shown_text(request, text);

@@ -153,6 +153,7 @@ struct HttpServer::Impl {
   mutable std::condition_variable changed;
   std::deque<ScriptedReply> replies;
   ScriptedReply default_reply;
+  Rule rule;
   bool released = false;
   std::vector<ReceivedRequest> received;
   std::vector<std::shared_ptr<Stream>> streams;
@@ -240,6 +241,7 @@ void HttpServer::Impl::serve(Stream& stream, std::size_t connection) {
     const bool is_head = request.method == "HEAD";
     {
       const std::scoped_lock lock(mutex);
+      if (rule) reply = rule(request).value_or(std::move(reply));
       received.push_back(std::move(request));
       changed.notify_all();
     }
@@ -300,6 +302,11 @@ void HttpServer::script(std::vector<ScriptedReply> replies) {
 void HttpServer::set_default(ScriptedReply reply) {
   const std::scoped_lock lock(impl_->mutex);
   impl_->default_reply = std::move(reply);
+}
+
+void HttpServer::set_rule(Rule rule) {
+  const std::scoped_lock lock(impl_->mutex);
+  impl_->rule = std::move(rule);
 }
 
 void HttpServer::release() {

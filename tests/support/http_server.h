@@ -8,7 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +67,9 @@ class HttpServer {
   // Replies are used up in the order of their requests; after them every request gets the default.
   void script(std::vector<ScriptedReply> replies);
   void set_default(ScriptedReply reply);
+  // Asked with each whole request; its reply, if any, takes the place of the script's.
+  using Rule = std::function<std::optional<ScriptedReply>(const ReceivedRequest&)>;
+  void set_rule(Rule rule);
   void release();  // lets held replies go, those to come too
 
   [[nodiscard]] std::vector<ReceivedRequest> requests() const;

@@ -128,5 +128,108 @@ TEST_F(Delivery, WordsOfAServerReachNeitherLedgerNorLog) {
   EXPECT_EQ(log.lines_with("hello"), 0U) << log.text();
 }
 
+// ---- Refused batches ----------------------------------------------------------------------------
+
+HttpServer::Rule refuse_larger_than(std::size_t bytes) {
+  return [bytes](const test::ReceivedRequest& request) -> std::optional<test::ScriptedReply> {
+    if (request.body.size() <= bytes) return std::nullopt;
+    return test::ScriptedReply{.status = 413};
+  };
+}
+
+HttpServer::Rule refuse_bodies_with(const std::string& word) {
+  return [word](const test::ReceivedRequest& request) -> std::optional<test::ScriptedReply> {
+    if (request.body.find(word) == std::string::npos) return std::nullopt;
+    return test::ScriptedReply{.status = 400};
+  };
+}
+
+TEST_F(Delivery, RecordThatIsRefusedForItsSizeIsFoundInFewRequests) {
+  HttpServer server;
+  ASSERT_TRUE(drain(otlp("one", server)));
+  server.set_rule(refuse_larger_than(300'000));
+  Gateway gateway(directory_.path());
+  gateway.write_many(40);
+  gateway.write("the-large-one", {}, 400U << 10U);
+  gateway.write_many(23);
+  EXPECT_TRUE(drain(otlp("one", server)));
+  const StatsSnapshot now = stats();
+  EXPECT_EQ(now.destinations[0].delivered, 63U);
+  EXPECT_EQ(count(now.destinations[0].rejected, "too_large"), 1U);
+  EXPECT_LE(server.requests().size(), 1U + 2 * 6 + 8);
+}
+
+TEST_F(Delivery, ServerThatTakesNothingEndsTheBisectAndTheNextBatchIsNotSearched) {
+  HttpServer server;
+  const std::string one = otlp("one", server, ", connections: 1, batch_records_max: 64");
+  ASSERT_TRUE(drain(one));
+  server.set_default({.status = 413});
+  Gateway gateway(directory_.path());
+  gateway.write_many(64);
+  gateway.write_many(64);
+  EXPECT_TRUE(drain(one));
+  EXPECT_EQ(count(stats().destinations[0].rejected, "too_large"), 128U);
+  EXPECT_LE(server.requests().size(), 1U + 2 * 6 + 8 + 3);
+}
+
+TEST_F(Delivery, LearntLimitCutsLaterBatches) {
+  HttpServer server;
+  const std::string one = otlp("one", server, ", connections: 1, batch_records_max: 64");
+  ASSERT_TRUE(drain(one));
+  server.set_rule(refuse_larger_than(300'000));
+  Gateway gateway(directory_.path());
+  gateway.write_many(256, {}, 16U << 10U);  // more than 1 MiB each
+  EXPECT_TRUE(drain(one));
+  EXPECT_EQ(stats().destinations[0].delivered, 256U);
+  std::size_t refused = 0;
+  for (const auto& request : server.requests()) refused += request.body.size() > 300'000 ? 1U : 0U;
+  // Without a memory each of the four batches would be refused, and its halves.
+  EXPECT_LE(refused, 4U);
+}
+
+TEST_F(Delivery, RecordThatIsRefusedForItsContentLeavesItsNeighboursAlone) {
+  HttpServer server;
+  const std::string one = otlp("one", server, ", connections: 1, batch_records_max: 16");
+  ASSERT_TRUE(drain(one));
+  server.set_rule(refuse_bodies_with("poison-pill"));
+  Gateway gateway(directory_.path());
+  gateway.write_many(16);  // it takes such requests
+  gateway.write_many(5);
+  gateway.write("poison-pill");
+  gateway.write_many(10);
+  EXPECT_TRUE(drain(one));
+  const StatsSnapshot now = stats();
+  EXPECT_EQ(now.destinations[0].delivered, 31U);
+  EXPECT_EQ(count(now.destinations[0].rejected, "rejected"), 1U);
+  EXPECT_LE(server.requests().size(), 2U + 2 * 4 + 8);
+}
+
+TEST_F(Delivery, BatchIsRejectedWholeWhenBothHalvesAreRefusedForTheirContent) {
+  HttpServer server;
+  const std::string one = otlp("one", server, ", connections: 1, batch_records_max: 16");
+  ASSERT_TRUE(drain(one));
+  server.script({{.status = 200}});
+  server.set_default({.status = 400});
+  Gateway gateway(directory_.path());
+  gateway.write_many(48);
+  EXPECT_TRUE(drain(one));
+  const StatsSnapshot now = stats();
+  EXPECT_EQ(now.destinations[0].delivered + count(now.destinations[0].rejected, "rejected"), 48U);
+  EXPECT_LE(server.requests().size(), 1U + 3U + 4U) << "one search, then whole batches";
+}
+
+TEST_F(Delivery, BisectOutlivesAnOutageInItsMiddle) {
+  HttpServer server;
+  ASSERT_TRUE(drain(otlp("one", server)));
+  server.script({{.status = 413},
+                 {.status = 503, .headers = {{"retry-after", "0"}}},
+                 {.status = 413},
+                 {.status = 200, .manner = test::ScriptedReply::Manner::kReset}});
+  Gateway gateway(directory_.path());
+  gateway.write_many(8);
+  EXPECT_TRUE(drain(otlp("one", server)));
+  EXPECT_EQ(stats().destinations[0].delivered, 8U);
+}
+
 }  // namespace
 }  // namespace sidecast
