@@ -1,4 +1,6 @@
-// SHA-256, for ids that are functions of the record and for request signatures (libsodium's).
+// SHA-256, for ids that are functions of the record and for request signatures. The digest is
+// OpenSSL's, which uses the CPU's own instructions: each span's ids are digests. The HMAC is
+// libsodium's, which leaves nothing of the key behind.
 #pragma once
 
 #include <array>
