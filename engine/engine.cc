@@ -161,6 +161,10 @@ Status Engine::Impl::recover() {
   bool redone = false;
   for (stage::RedoLog* const log : logs) redone = log->recover(targets) || redone;
 
+  std::erase_if(rings, [](const auto& ring) { return ring->is_removed(); });
+  reconcile_rings(rings, directory->quarantined(), *ledger, *ring_redo);
+  drop_damaged(*segments, *ledger, *settle_redo, *stage);
+
   Recovery recovery = sort_entries(std::move(*segments), *plan, *ledger, *stage, worker_count);
   if (redone || recovery.entries > 0) {
     log_info("recovered: {} staged records are still to be delivered{}", recovery.entries,

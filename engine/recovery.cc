@@ -9,6 +9,9 @@
 namespace sidecast {
 namespace {
 
+// No thread runs yet.
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
 using PartKey = std::pair<const PlannedGroup*, std::uint64_t>;  // group, destinations
 
 bool same_record(const ledger::Suspect& suspect, const ledger::InHand& in_hand) {
@@ -44,6 +47,71 @@ std::vector<ledger::Suspect> find_poison(Ledger& ledger) {
   std::copy_if(suspects.begin(), suspects.end(), std::back_inserter(poison),
                [](const auto& suspect) { return suspect.weight >= ledger::kPoisonWeight; });
   return poison;
+}
+
+void drop_damaged(const std::vector<std::unique_ptr<stage::Segment>>& segments, Ledger& ledger,
+                  stage::RedoLog& redo, stage::Stage& stage) {
+  if (stage.damaged().empty()) return;
+  std::vector<std::uint64_t> pending(ledger.destination_count());
+  for (const auto& segment : segments) {
+    for (std::uint64_t offset = 0; offset < segment->head();) {
+      const stage::Entry* const entry = segment->entry_at(offset);
+      offset += entry->size_bytes;
+      const auto& members = ledger.group(entry->group).members;
+      const std::uint64_t bits = entry->pending.load(kRelaxed);
+      for (std::size_t bit = 0; bit < members.size(); ++bit) {
+        if ((bits >> bit & 1U) != 0) ++pending[members[bit]];
+      }
+    }
+  }
+  std::uint64_t lost = 0;
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    ledger::DestinationSlot& slot = ledger.destination(static_cast<DestinationIndex>(i));
+    std::uint64_t routed = 0;
+    for (const ledger::RouteCounters& route : slot.route) routed += route.routed.load(kRelaxed);
+    std::uint64_t settled = slot.delivered.load(kRelaxed) + pending[i];
+    for (const ledger::Counter& counter : slot.rejected) settled += counter.load(kRelaxed);
+    for (const ledger::Counter& counter : slot.dropped) settled += counter.load(kRelaxed);
+    if (routed <= settled) continue;
+    auto& damaged = slot.dropped[static_cast<std::size_t>(ledger::DropReason::kDamaged)];
+    redo.set_counter(ledger, damaged, damaged.load(kRelaxed) + routed - settled);
+    redo.commit();
+    lost += routed - settled;
+  }
+  log_error(
+      "{} segments of the stage are set aside as *.damaged, {} records in them are "
+      "dropped(damaged), the rest goes on: {}",
+      stage.damaged().size(), lost, stage.damaged().front().reason);
+  stage.set_damaged_aside();
+}
+
+void reconcile_rings(const std::vector<std::shared_ptr<shm::Ring>>& rings,
+                     const std::vector<shm::QuarantinedRing>& quarantined, Ledger& ledger,
+                     stage::RedoLog& redo) {
+  ledger::LedgerHeader& header = ledger.header();
+  std::uint64_t read = 0;
+  for (const ledger::WorkerBlock& worker : header.workers) read += worker.read.load(kRelaxed);
+  std::uint64_t known = header.retired.written.load(kRelaxed);
+  for (const auto& ring : rings) {
+    for (std::uint32_t lane = 0; lane < ring->info().lanes; ++lane) {
+      known += ring->released(lane).sequence;
+    }
+  }
+  if (read == known) return;
+  if (read == 0) {
+    log_info("the ledger is younger than its rings: {} records were read before it", known);
+  } else if (read > known && !quarantined.empty()) {
+    log_warning("{} records were read from rings that turned hostile since", read - known);
+  } else {
+    log_error(
+        "rings and ledger differ by {} records that were read: a ring is gone, or this is a bug",
+        static_cast<std::int64_t>(read - known));
+    header.ledger_mismatches.fetch_add(1, kRelaxed);
+  }
+  // May wrap: what the rings count in addition brings it back.
+  redo.set_counter(ledger, header.retired.written,
+                   header.retired.written.load(kRelaxed) + read - known);
+  redo.commit();
 }
 
 Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, Plan& plan,

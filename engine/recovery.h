@@ -28,6 +28,17 @@ struct Recovery {
 // there at many kills) are poison.
 [[nodiscard]] std::vector<ledger::Suspect> find_poison(Ledger& ledger);
 
+// Counts what was in segments that are damaged: nobody can settle it, so it is dropped(damaged).
+// Then sets them aside. After the redo records, before sort_entries().
+void drop_damaged(const std::vector<std::unique_ptr<stage::Segment>>& segments, Ledger& ledger,
+                  stage::RedoLog& redo, stage::Stage& stage);
+
+// Makes written = unread + read hold again where rings and ledger know different things: a ring
+// that was read from is gone or hostile, or the ledger is younger than its rings.
+void reconcile_rings(const std::vector<std::shared_ptr<shm::Ring>>& rings,
+                     const std::vector<shm::QuarantinedRing>& quarantined, Ledger& ledger,
+                     stage::RedoLog& redo);
+
 // Sorts the entries of `segments` by who must take them: the destinations of the same identity, in
 // whatever group they are now. Counts them as unsettled in `stage`.
 [[nodiscard]] Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments,

@@ -214,6 +214,26 @@ void Ring::remove() noexcept {
   unlinkat(impl_->directory->get(), name.c_str(), 0);
   unlinkat(impl_->directory->get(), ("." + name).c_str(), 0);  // died between link and unlink
   unlinkat(impl_->directory->get(), lock_name_of(name).c_str(), 0);
+  impl_->is_removed = true;
+}
+
+int Ring::keep_in(const std::string& directory) noexcept {
+  const std::string& name = impl_->ring_info.file_name;
+  const std::string kept = directory + "/" + name;
+  // A link, so that the ring stays where it is until its counts are safe.
+  const int failed =
+      linkat(impl_->directory->get(), name.c_str(), AT_FDCWD, kept.c_str(), 0) == 0 ? 0 : errno;
+  return failed == EEXIST ? 0 : failed;  // by an engine that was killed then
+}
+
+void Ring::discard() noexcept {
+  if (impl_->access != Access::kEngine) return;
+  unlinkat(impl_->directory->get(), impl_->ring_info.file_name.c_str(), 0);
+  impl_->is_removed = true;
+}
+
+bool Ring::is_removed() const noexcept {
+  return impl_->is_removed;
 }
 
 void remove_unfinished(int directory, const std::string& lock_name) noexcept {

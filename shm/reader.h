@@ -92,6 +92,13 @@ class Ring {
 
   // Unlinks ring and lock file. Only after try_retire() and once every lane was drained to its end.
   void remove() noexcept;
+  // Keeps a hostile ring's file for whoever wants to look into it, under its name in `directory` of
+  // the same file system. 0, or an errno.
+  [[nodiscard]] int keep_in(const std::string& directory) noexcept;
+  // Unlinks a hostile ring, whoever lives. Its lock is swept up once its owner has gone.
+  void discard() noexcept;
+  // After remove() or discard(): it is nobody's any more.
+  [[nodiscard]] bool is_removed() const noexcept;
 
  private:
   friend class RingDirectory;

@@ -46,6 +46,7 @@ struct Ring::Impl {
   std::vector<LaneReader> lanes;
   int lock = -1;
   bool is_lock_held = false;
+  bool is_removed = false;
 };
 
 // Files of a ring that was never finished, its writer dead: unlinks them. `lock_name` is the name

@@ -5,6 +5,8 @@
 #include <system_error>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "engine/base/log.h"
 
 namespace sidecast {
@@ -41,11 +43,7 @@ void RingKeeper::adopt(std::vector<std::shared_ptr<shm::Ring>> rings) {
 
 void RingKeeper::sweep(Instant now) {
   for (auto& ring : directory_.discover()) add(std::move(ring));
-  const auto& quarantined = directory_.quarantined();
-  for (; quarantined_said_ < quarantined.size(); ++quarantined_said_) {
-    const auto& one = quarantined[quarantined_said_];
-    log_warning("ring {} is set aside: {}; the others go on", one.file_name, one.reason);
-  }
+  report_quarantined();
   if (now >= next_death_check_) {
     next_death_check_ = now + kDeathCheckInterval;
     for (const RingHandlePtr& handle : rings_) {
@@ -91,21 +89,47 @@ void RingKeeper::remove_drained() {
 
 void RingKeeper::set_aside(const RingHandle& handle) {
   const shm::RingInfo& info = handle.ring->info();
-  log_error("ring {} of {} (pid {}) holds what cannot be true; moved to {}, the others go on",
-            info.file_name, info.process, info.pid, aside_);
   directory_.quarantine(*handle.ring, "its positions or a record's frame cannot be true");
+  quarantined_.insert(info.file_name);  // said here
+  std::error_code error;
+  std::filesystem::create_directories(aside_, error);
+  const int failed = error ? error.value() : handle.ring->keep_in(aside_);
+  const std::string fate = failed == 0
+                               ? "moved to " + aside_
+                               : fmt::format("removed, since it cannot be kept in {} ({})", aside_,
+                                             std::generic_category().message(failed));
   // What was read of it stays read; what it says it wrote beyond that is not believed.
   std::uint64_t read = 0;
   for (std::uint32_t lane = 0; lane < info.lanes; ++lane)
     read += handle.ring->released(lane).sequence;
   ledger::Counter& written = ledger_.header().retired.written;
-  std::error_code error;
-  std::filesystem::create_directories(aside_, error);
-  std::filesystem::rename(directory_.path() + "/" + info.file_name, aside_ + "/" + info.file_name,
-                          error);
   redo_.set_counter(ledger_, written, written.load(std::memory_order_relaxed) + read);
-  redo_.remove_ring(*handle.ring);
+  redo_.discard_ring(*handle.ring);
   redo_.commit();
+  log_error("ring {} of {} (pid {}) holds what cannot be true; {}, the others go on",
+            info.file_name, info.process, info.pid, fate);
+}
+
+void RingKeeper::report_quarantined() {
+  // One by one while they are few; a flood of them in a line for each doubling.
+  constexpr std::size_t kOneByOneMax = 20;
+  const auto& found = directory_.quarantined();
+  for (const shm::QuarantinedRing& one : found) {
+    if (!quarantined_.insert(one.file_name).second) continue;
+    if (++quarantined_count_ > kOneByOneMax) continue;
+    log_warning("ring {} is set aside: {}; the others go on", one.file_name, one.reason);
+    quarantined_said_at_ = kOneByOneMax + 1;
+  }
+  if (quarantined_count_ > kOneByOneMax && quarantined_count_ >= quarantined_said_at_) {
+    log_warning("{} files in {} are set aside so far, the last one {}: {}; the others go on",
+                quarantined_count_, directory_.path(), found.back().file_name, found.back().reason);
+    quarantined_said_at_ = 2 * quarantined_count_;
+  }
+  // What is gone need not be remembered; its name may be anybody's next.
+  constexpr std::size_t kRememberedMax = 4096;
+  if (quarantined_.size() <= kRememberedMax) return;
+  quarantined_.clear();
+  for (const shm::QuarantinedRing& one : found) quarantined_.insert(one.file_name);
 }
 
 bool RingKeeper::all_drained() const noexcept {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ class RingKeeper {
  private:
   void add(std::shared_ptr<shm::Ring> ring);
   void set_aside(const RingHandle& handle);
+  void report_quarantined();
 
   shm::RingDirectory& directory_;
   Ledger& ledger_;
@@ -45,7 +47,9 @@ class RingKeeper {
   std::vector<RingHandlePtr> rings_;
   std::size_t next_worker_ = 0;
   Instant next_death_check_{};
-  std::size_t quarantined_said_ = 0;
+  std::set<std::string> quarantined_;  // names that were counted
+  std::size_t quarantined_count_ = 0;
+  std::size_t quarantined_said_at_ = 0;  // the next count worth a line
 };
 
 }  // namespace sidecast

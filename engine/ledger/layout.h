@@ -29,9 +29,9 @@ using Counter = std::atomic<std::uint64_t>;
 static_assert(Counter::is_always_lock_free);
 
 // Bump when a reason is appended; never reorder.
-enum class DropReason : std::uint8_t { kExpired, kBudget, kPolicyChanged, kEncode };
-inline constexpr std::array<const char*, 4> kDropReasons = {"expired", "budget", "policy_changed",
-                                                            "encode"};
+enum class DropReason : std::uint8_t { kExpired, kBudget, kPolicyChanged, kEncode, kDamaged };
+inline constexpr std::array<const char*, 5> kDropReasons = {"expired", "budget", "policy_changed",
+                                                            "encode", "damaged"};
 // In the order of exporters/exporter.h RejectReason.
 inline constexpr std::array<const char*, 3> kRejectReasons = {"rejected", "partial", "too_large"};
 

@@ -134,6 +134,11 @@ void RedoLog::remove_ring(shm::Ring& ring) {
   note(Kind::kRemoveRing, &ring).values = {uuid[0], uuid[1]};
 }
 
+void RedoLog::discard_ring(shm::Ring& ring) {
+  const auto uuid = std::bit_cast<UuidWords>(ring.info().uuid);
+  note(Kind::kDiscardRing, &ring).values = {uuid[0], uuid[1]};
+}
+
 void RedoLog::commit() noexcept {
   if (live_.empty()) return;
   file_->count = live_.size();
@@ -170,7 +175,11 @@ void RedoLog::apply(const Operation& operation, void* target) noexcept {
                                                      std::memory_order_release);
       break;
     case Kind::kRemoveRing:
-      static_cast<shm::Ring*>(target)->remove();
+      // Held already, but when this is done again: its owner is still dead.
+      if (static_cast<shm::Ring*>(target)->try_retire()) static_cast<shm::Ring*>(target)->remove();
+      break;
+    case Kind::kDiscardRing:
+      static_cast<shm::Ring*>(target)->discard();
       break;
   }
 }
@@ -190,6 +199,7 @@ void* RedoLog::find(const Operation& operation, const RedoTargets& targets) {
       return segment();
     case Kind::kRelease:
     case Kind::kRemoveRing:
+    case Kind::kDiscardRing:
       return ring();
     case Kind::kClearPending: {
       Segment* const found = segment();

@@ -49,12 +49,20 @@ class RedoLog {
   void set_head(Segment& segment, std::uint64_t head);
   void release(shm::Ring& ring, std::uint32_t lane, shm::LaneCursor cursor);
   void clear_pending(Segment& segment, Entry& entry, std::uint8_t bit);
-  void remove_ring(shm::Ring& ring);
+  void remove_ring(shm::Ring& ring);   // that is retired and drained
+  void discard_ring(shm::Ring& ring);  // that is hostile
   [[nodiscard]] bool empty() const noexcept { return live_.empty(); }
   void commit() noexcept;
 
  private:
-  enum class Kind : std::uint32_t { kCounter = 1, kHead, kRelease, kClearPending, kRemoveRing };
+  enum class Kind : std::uint32_t {
+    kCounter = 1,
+    kHead,
+    kRelease,
+    kClearPending,
+    kRemoveRing,
+    kDiscardRing
+  };
   struct Operation {
     Kind kind;
     std::uint32_t small;  // lane, or bit

@@ -70,8 +70,7 @@ Result<std::vector<std::unique_ptr<Segment>>> Stage::recover() {
       segment = fail(path + " belongs to another ledger");
     }
     if (!segment) {
-      log_error("{}; set aside, the rest goes on", segment.error().message());
-      std::filesystem::rename(file.path(), path + ".damaged", error);
+      damaged_.push_back({path, segment.error().message()});
       continue;
     }
     bytes_.fetch_add((*segment)->file_bytes(), std::memory_order_relaxed);
@@ -80,6 +79,15 @@ Result<std::vector<std::unique_ptr<Segment>>> Stage::recover() {
   std::sort(segments.begin(), segments.end(),
             [](const auto& a, const auto& b) { return a->key().sequence < b->key().sequence; });
   return segments;
+}
+
+void Stage::set_damaged_aside() {
+  for (const Damaged& one : damaged_) {
+    std::error_code error;
+    std::filesystem::rename(one.path, one.path + ".damaged", error);
+    if (error) std::filesystem::remove(one.path, error);
+  }
+  damaged_.clear();
 }
 
 StageWriter::StageWriter(Stage& stage, std::uint32_t worker) : stage_(stage), worker_(worker) {}

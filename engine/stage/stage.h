@@ -41,8 +41,17 @@ class Stage {
   // The entry's last pending bit was cleared: the caller does not look at it again.
   void settled(Segment& segment) noexcept;
 
-  // Opens what an earlier engine left. Damaged files are set aside under *.damaged and said.
+  // Opens what an earlier engine left.
   [[nodiscard]] Result<std::vector<std::unique_ptr<Segment>>> recover();
+  // Files that recover() could not take, with the reasons. They stay where they are until their
+  // entries are counted, so that a start that is killed between loses no count.
+  struct Damaged {
+    std::string path;
+    std::string reason;
+  };
+  [[nodiscard]] const std::vector<Damaged>& damaged() const noexcept { return damaged_; }
+  // Renames them to *.damaged.
+  void set_damaged_aside();
 
  private:
   friend class StageWriter;
@@ -52,6 +61,7 @@ class Stage {
 
   std::string directory_;
   std::uint64_t epoch_;
+  std::vector<Damaged> damaged_;
   std::uint64_t bytes_max_;
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> unsettled_{0};

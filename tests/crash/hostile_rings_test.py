@@ -4,6 +4,7 @@ The offsets are those of shm/LAYOUT.md, written down a second time.
 """
 
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -121,6 +122,65 @@ class HostileRings(end_to_end.EndToEndTest):
         for path in hostile:
             self.assertEqual(said.count(f"{path.name} of "), 2, "once found, once moved aside")
         self.assertEqual(engine.stop()[0], 0)
+
+    def test_what_was_read_of_a_ring_stays_counted_when_it_turns_hostile_between_two_engines(self):
+        engine = self.pipeline.start_engine()
+        ring = self.ring_of_new_gateway(self.ids)
+        self.assert_the_honest_arrive(engine)
+        self.assertEqual(engine.stop()[0], 0)
+        self.run_ahead(ring)
+        self.assertEqual(self.pipeline.start_engine().stop()[0], 0)
+        self.assert_sums_hold(len(self.logged_ids()))
+
+    def test_a_hostile_ring_that_cannot_be_kept_is_removed_and_said(self):
+        engine = self.pipeline.start_engine()
+        (self.pipeline.ring_dir / ".engine" / "quarantine").write_text("in the way")
+        ring = self.ring_of_new_gateway(self.ids)
+        self.assert_the_honest_arrive(engine)
+        self.run_ahead(ring)
+        pipeline.wait_until(lambda: "cannot be kept" in engine.log.read_text(), "a word on the failure")
+        self.assertFalse(ring.exists())
+        self.assertEqual(engine.stop()[0], 0)
+        self.assertEqual(self.pipeline.start_engine().stop()[0], 0)
+        self.assert_sums_hold(len(self.logged_ids()))
+
+    def test_a_flood_of_foreign_files_is_a_few_lines(self):
+        self.let_the_engine_make_its_directory()
+        for number in range(300):
+            (self.pipeline.ring_dir / f"foreign-{number}.ring").touch()
+        engine = self.pipeline.start_engine()
+        pipeline.wait_until(lambda: "300 files in" in engine.log.read_text(), "the count")
+        self.assertLess(engine.log.read_text().count("set aside"), 40)
+        # Others in their place: the list of those set aside has shrunk meanwhile.
+        for number in range(300):
+            (self.pipeline.ring_dir / f"foreign-{number}.ring").unlink()
+        for number in range(300):
+            (self.pipeline.ring_dir / f"other-{number}.ring").touch()
+        pipeline.wait_until(lambda: "600 files in" in engine.log.read_text(), "the others")
+        self.assertEqual(engine.stop()[0], 0)
+
+    def test_an_engine_killed_while_it_removes_a_ring_counts_it_once(self):
+        engine = self.pipeline.start_engine()
+        gateway_process = self.start_gateway(self.ids)
+        self.assert_the_honest_arrive(engine)
+        self.assertEqual(engine.stop()[0], 0)
+        gateway_process.kill()
+        gateway_process.wait()
+        for point in ("redo.sealed", "redo.applying"):
+            command = [end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config]
+            killed = self.pipeline.start(command, "killed", {"SIDECAST_KILL_AT": point})
+            if point == "redo.sealed":
+                self.assertEqual(killed.wait()[0], -signal.SIGKILL)
+            else:
+                pipeline.wait_until(lambda: not self.ring_files(), "the ring to be gone")
+                self.assertEqual(killed.stop()[0], 0)
+        self.assert_sums_hold(len(self.logged_ids()))
+
+    def assert_sums_hold(self, written):
+        stats = self.pipeline.stats("--check")
+        self.assertEqual(stats["records"]["written"], written)
+        self.assertEqual(stats["records"]["read"], written)
+        self.assertEqual(stats["engine"]["ledger_mismatches"], 0)
 
     @staticmethod
     def patch_used_lane(path, head):

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -187,6 +188,40 @@ TEST_F(Recovery, DrainDoesNotCountARingThatCameAfterItHadFinished) {
     EXPECT_TRUE(drain(otlp("one", alive))) << "and the next one reads it";
   }
   EXPECT_EQ(stats().destinations[0].delivered, 10U);
+}
+
+// Cuts off half of a file of the stage.
+TEST_F(Recovery, DamagedSegmentBecomesACountedDropAndTheRestIsDelivered) {
+  stage_for(otlp("one", server_), 200, 64U << 10U);
+  const std::string stage = EnginePaths(directory_.path()).stage;
+  std::vector<std::filesystem::path> segments;
+  for (const auto& file : std::filesystem::directory_iterator(stage)) {
+    segments.push_back(file.path());
+  }
+  ASSERT_GT(segments.size(), 1U);
+  std::filesystem::resize_file(segments[0], std::filesystem::file_size(segments[0]) / 2);
+  EXPECT_TRUE(drain(otlp("one", server_)));
+  EXPECT_TRUE(std::filesystem::exists(segments[0].string() + ".damaged"));
+  for (int start = 0; start < 2; ++start) {
+    const DestinationStats one = stats().destinations[0];
+    EXPECT_GT(one.delivered, 0U);
+    EXPECT_GT(count(one.dropped, "damaged"), 0U);
+    EXPECT_EQ(one.delivered + count(one.dropped, "damaged"), 200U);
+    EXPECT_TRUE(drain(otlp("one", server_))) << "again";
+  }
+}
+
+TEST_F(Recovery, LedgerThatIsYoungerThanItsRingsAddsUp) {
+  const HttpServer alive;
+  ASSERT_TRUE(drain(otlp("one", alive)));
+  Gateway gateway(directory_.path());
+  gateway.write_many(20);
+  ASSERT_TRUE(drain(otlp("one", alive)));
+  std::filesystem::remove(EnginePaths(directory_.path()).ledger);
+  gateway.write_many(3);
+  ASSERT_TRUE(drain(otlp("one", alive)));
+  EXPECT_EQ(stats().records.read, 3U);
+  EXPECT_EQ(stats().records.written, 3U);
 }
 
 }  // namespace

@@ -173,6 +173,9 @@ TEST_F(StageTest, RecoverySetsDamagedAndForeignSegmentsAside) {
   ASSERT_TRUE(recovered) << recovered.error().message();
   ASSERT_EQ(recovered->size(), 1U);
   EXPECT_EQ(recovered->front()->key().sequence, 1U);
+  EXPECT_EQ(stage_.damaged().size(), 2U);
+  EXPECT_TRUE(std::filesystem::exists(directory_.file("w0-2.seg"))) << "until it is counted";
+  stage_.set_damaged_aside();
   EXPECT_TRUE(std::filesystem::exists(directory_.file("w0-2.seg.damaged")));
   EXPECT_TRUE(std::filesystem::exists(directory_.file("w0-3.seg.damaged")));
   EXPECT_FALSE(std::filesystem::exists(directory_.file("w0-4.seg.new")));
