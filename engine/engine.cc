@@ -17,6 +17,7 @@
 
 #include "engine/base/log.h"
 #include "engine/batch/plan.h"
+#include "engine/budget.h"
 #include "engine/deliver/deliverer.h"
 #include "engine/directories.h"
 #include "engine/intake/ring_keeper.h"
@@ -36,9 +37,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kHousekeeping{50};
 constexpr std::chrono::milliseconds kHeartbeat{500};
-// Of memory_limit: staged spans; the rest is for frozen bodies and the engine itself.
-constexpr std::uint64_t kStageShare = 60;  // percent
-constexpr std::uint64_t kBodyShare = 30;   // percent
 // Settling takes at most so many records a transaction (settle.cc), and a counter.
 constexpr std::size_t kSettleOperations = 8192;
 constexpr std::size_t kCommitOperations = 4096;  // lanes and heads of a worker's transaction
@@ -53,7 +51,7 @@ std::uint64_t resident_bytes() {
   return fields == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
-std::size_t worker_count_of(const Config& config) {
+std::size_t wanted_workers(const Config& config) {
   const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
   const std::size_t wanted =
       config.workers != 0 ? config.workers : std::max<std::size_t>(1, cpus - 1);
@@ -65,6 +63,7 @@ std::size_t worker_count_of(const Config& config) {
 struct Engine::Impl {
   Impl(Config checked, Options chosen, EngineLock taken)
       : config(std::make_shared<const Config>(std::move(checked))),
+        budget(make_budget(config->memory_limit_bytes, wanted_workers(*config))),
         options(std::move(chosen)),
         lock(std::move(taken)),
         paths(config->ring_dir) {}
@@ -72,12 +71,14 @@ struct Engine::Impl {
   Status open();
   Status recover();
   void submit(SealedBatchPtr sealed);
-  void relieve(std::uint64_t bytes);
+  void ask_for_room(bool urgent);
+  [[nodiscard]] std::uint64_t missing_bytes() const noexcept;
   void beat(ledger::EngineState state);
   void verify_ledger(std::string_view when);
   bool run(const std::atomic<bool>& stop);
 
   std::shared_ptr<const Config> config;
+  Budget budget;
   Options options;
   EngineLock lock;
   EnginePaths paths;
@@ -93,6 +94,9 @@ struct Engine::Impl {
   std::vector<std::unique_ptr<Worker>> workers;
   std::unique_ptr<RingKeeper> keeper;
   std::atomic<std::size_t> next_refreeze{0};
+  std::atomic<bool> oversized_said{false};
+  std::atomic<bool> room_asked{false};
+  std::atomic<bool> room_is_urgent{false};
 };
 
 Status Engine::Impl::open() {
@@ -110,8 +114,9 @@ Status Engine::Impl::open() {
   auto opened = Ledger::open(paths.ledger);
   if (!opened) return fail(std::move(opened.error()));
   ledger = std::move(*opened);
-  stage = std::make_unique<stage::Stage>(paths.stage, ledger->header().epoch,
-                                         config->memory_limit_bytes / 100 * kStageShare);
+  stage = std::make_unique<stage::Stage>(
+      paths.stage, ledger->header().epoch,
+      stage::StageLimits{.bytes_max = budget.stage_bytes, .segment_bytes = budget.segment_bytes});
   auto planned = make_plan(config, *ledger);
   if (!planned) return fail(std::move(planned.error()));
   plan = std::move(*planned);
@@ -122,7 +127,7 @@ Status Engine::Impl::open() {
 }
 
 Status Engine::Impl::recover() {
-  const std::size_t worker_count = worker_count_of(*config);
+  const std::size_t worker_count = budget.workers;
   const std::size_t route_operations = plan->destinations.size() * 4 + kCommitOperations;
   std::vector<std::unique_ptr<stage::RedoLog>> worker_redo;
   std::vector<stage::RedoLog*> logs;
@@ -188,8 +193,10 @@ Status Engine::Impl::recover() {
                         .stage = stage.get(),
                         .redo = std::move(worker_redo[i]),
                         .body_bytes_total = &body_bytes,
+                        .budget = budget,
+                        .oversized_said = &oversized_said,
                         .submit = [this](SealedBatchPtr sealed) { submit(std::move(sealed)); },
-                        .relieve = [this](std::uint64_t bytes) { relieve(bytes); },
+                        .relieve = [this](bool urgent) { ask_for_room(urgent); },
                         .poison = poison}));
   }
   keeper = std::make_unique<RingKeeper>(*directory, *ledger, *ring_redo, workers, paths.quarantine);
@@ -202,16 +209,28 @@ Status Engine::Impl::recover() {
 void Engine::Impl::submit(SealedBatchPtr sealed) {
   loop->post([this, sealed = std::move(sealed)] {
     deliverer->submit(sealed);
-    // relaxed: a figure. Frozen bodies beyond their share: the oldest of the fullest go.
-    const std::uint64_t bodies_max = config->memory_limit_bytes / 100 * kBodyShare;
-    if (body_bytes.load(std::memory_order_relaxed) > bodies_max) {
-      deliverer->relieve(sealed->batch->uncompressed_bytes);
-    }
+    // Bodies beyond their share: here, not only when a worker waits for it.
+    if (missing_bytes() > 0) deliverer->relieve([this] { return missing_bytes(); }, false);
   });
 }
 
-void Engine::Impl::relieve(std::uint64_t bytes) {
-  loop->post([this, bytes] { deliverer->relieve(bytes); });
+std::uint64_t Engine::Impl::missing_bytes() const noexcept {
+  // relaxed: a figure.
+  const std::uint64_t bodies = body_bytes.load(std::memory_order_relaxed);
+  const std::uint64_t surplus = bodies - std::min(bodies, budget.body_bytes);
+  return std::max(stage->missing_bytes(), surplus);
+}
+
+void Engine::Impl::ask_for_room(bool urgent) {
+  // relaxed: the mailbox orders it.
+  if (urgent) room_is_urgent.store(true, std::memory_order_relaxed);
+  // Asked once, however often workers look while they wait.
+  if (room_asked.exchange(true, std::memory_order_relaxed)) return;
+  loop->post([this] {
+    room_asked.store(false, std::memory_order_relaxed);
+    const bool is_urgent = room_is_urgent.exchange(false, std::memory_order_relaxed);
+    deliverer->relieve([this] { return missing_bytes(); }, is_urgent);
+  });
 }
 
 void Engine::Impl::beat(ledger::EngineState state) {

@@ -21,18 +21,21 @@ BatchRecord record_of(const stage::Entry& entry) {
 
 }  // namespace
 
-Batcher::Batcher(const Plan& plan, std::atomic<std::uint64_t>& body_bytes_total, Submit submit)
+Batcher::Batcher(const Plan& plan, std::uint64_t batch_bytes_max,
+                 std::atomic<std::uint64_t>& body_bytes_total, Submit submit)
     : plan_(plan),
+      batch_bytes_max_(batch_bytes_max),
       body_bytes_total_(body_bytes_total),
       submit_(std::move(submit)),
       open_(plan.groups.size()) {}
 
-bool Batcher::fits(const OpenBatch& open, const stage::Entry& entry, const PlannedGroup& group) {
+bool Batcher::fits(const OpenBatch& open, const stage::Entry& entry,
+                   const PlannedGroup& group) const {
   if (open.entries.empty()) return true;  // a record that is larger than a batch travels alone
   const Limits& limits = group.group->format.limits;
   // relaxed: a hint; what is too large is cut before it is sent.
-  const std::uint64_t bytes_max =
-      std::min(limits.batch_bytes_max, group.batch_bytes_max.load(std::memory_order_relaxed));
+  const std::uint64_t bytes_max = std::min({limits.batch_bytes_max, batch_bytes_max_,
+                                            group.batch_bytes_max.load(std::memory_order_relaxed)});
   return open.entries.size() < limits.batch_records_max &&
          open.spans + entry.span_count <= limits.batch_spans_max &&
          open.bytes + entry.encoded_bytes <= bytes_max;

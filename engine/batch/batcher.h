@@ -20,8 +20,10 @@ class Batcher {
  public:
   using Submit = std::function<void(SealedBatchPtr)>;  // thread-safe
 
-  // `body_bytes_total` counts the heap that frozen bodies hold, over all workers.
-  Batcher(const Plan& plan, std::atomic<std::uint64_t>& body_bytes_total, Submit submit);
+  // `body_bytes_total` counts the heap that frozen bodies hold, over all workers; no batch is
+  // larger than `batch_bytes_max`, unless a single record is.
+  Batcher(const Plan& plan, std::uint64_t batch_bytes_max,
+          std::atomic<std::uint64_t>& body_bytes_total, Submit submit);
 
   // Takes one committed entry of that group (index into Plan::groups).
   void add(std::size_t group, stage::EntryRef entry, Instant now);
@@ -41,11 +43,12 @@ class Batcher {
     std::uint64_t spans = 0;
     Instant oldest;
   };
-  [[nodiscard]] static bool fits(const OpenBatch& open, const stage::Entry& entry,
-                                 const PlannedGroup& group);
+  [[nodiscard]] bool fits(const OpenBatch& open, const stage::Entry& entry,
+                          const PlannedGroup& group) const;
   void seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t destinations, Instant now);
 
   const Plan& plan_;
+  std::uint64_t batch_bytes_max_;
   std::atomic<std::uint64_t>& body_bytes_total_;
   Submit submit_;
   Compressor compressor_;

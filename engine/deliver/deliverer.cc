@@ -1,11 +1,17 @@
 #include "engine/deliver/deliverer.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace sidecast {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{250};
+constexpr std::chrono::milliseconds kReliefPause{20};
+// A destination that delivers holds others up when so many times as much waits for it as for the
+// fastest.
+constexpr std::uint64_t kFarBehind = 3;
 
 }  // namespace
 
@@ -55,21 +61,43 @@ void Deliverer::submit(const SealedBatchPtr& sealed) {
   }
 }
 
-void Deliverer::relieve(std::uint64_t bytes) {
-  std::uint64_t freed = held_.drop_oldest(bytes);
-  while (freed < bytes) {
-    Outlet* fullest = nullptr;
-    for (const auto& outlet : outlets_) {
-      if (outlet == nullptr) continue;
-      if (fullest == nullptr || outlet->queued_bytes() > fullest->queued_bytes()) {
-        fullest = outlet.get();
-      }
-    }
-    if (fullest == nullptr) return;
-    const std::uint64_t before = fullest->queued_bytes();
-    if (!fullest->drop_oldest()) return;  // all it holds is under way
-    freed += std::max<std::uint64_t>(1, before - fullest->queued_bytes());
+Outlet* Deliverer::victim(Instant now, bool urgent) const {
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  for (const auto& outlet : outlets_) {
+    if (outlet != nullptr && outlet->delivers(now)) least = std::min(least, outlet->queued_bytes());
   }
+  Outlet* chosen = nullptr;
+  bool chosen_delivers = true;
+  for (const auto& outlet : outlets_) {
+    if (outlet == nullptr || !outlet->has_waiting()) continue;  // all it holds is under way
+    const bool delivers = outlet->delivers(now);
+    // Who is as far as the others holds nobody up.
+    if (delivers && (!urgent || outlet->queued_bytes() / kFarBehind <= least)) continue;
+    const bool better =
+        chosen == nullptr || (chosen_delivers && !delivers) ||
+        (chosen_delivers == delivers && outlet->queued_bytes() > chosen->queued_bytes());
+    if (!better) continue;
+    chosen = outlet.get();
+    chosen_delivers = delivers;
+  }
+  return chosen;
+}
+
+void Deliverer::relieve(const std::function<std::uint64_t()>& missing_bytes, bool urgent) {
+  const Instant now = monotonic_now();
+  if (now < relieve_again_) return;
+  const std::uint64_t goal = missing_bytes();
+  std::uint64_t dropped = held_.drop_oldest(goal);
+  while (dropped < goal && missing_bytes() > 0) {
+    Outlet* const outlet = victim(now, urgent);
+    if (outlet == nullptr) return;
+    const std::uint64_t before = outlet->queued_bytes();
+    if (!outlet->drop_oldest()) return;
+    dropped += std::max<std::uint64_t>(1, before - outlet->queued_bytes());
+  }
+  // What was dropped shares its segments with records that are under way to others: more drops
+  // would not free them sooner.
+  if (missing_bytes() > 0) relieve_again_ = now + kReliefPause;
 }
 
 }  // namespace sidecast

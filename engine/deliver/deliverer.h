@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -25,8 +26,9 @@ class Deliverer {
   // Delivery thread, once, before anything is submitted: starts the clock of expiry.
   void start();
   void submit(const SealedBatchPtr& sealed);
-  // Drops the oldest batches of the fullest outlets until about `bytes` of spans were let go.
-  void relieve(std::uint64_t bytes);
+  // Drops the oldest batches of the fullest destinations that do not deliver until nothing is
+  // missing. When it is urgent, so do, after them, those that deliver but far slower than others.
+  void relieve(const std::function<std::uint64_t()>& missing_bytes, bool urgent);
 
   // Once the loop has ended: the log's last words on losses.
   void finish_log();
@@ -38,12 +40,15 @@ class Deliverer {
 
  private:
   void tick();
+  // Who loses its oldest batch next; null: nobody.
+  [[nodiscard]] Outlet* victim(Instant now, bool urgent) const;
 
   HttpLoop& loop_;
   Settler settler_;
   HeldRecords held_;
   Outlet::Refreeze refreeze_;
   std::vector<std::unique_ptr<Outlet>> outlets_;  // by destination; null = disabled
+  Instant relieve_again_{};
 };
 
 }  // namespace sidecast

@@ -16,6 +16,8 @@ using ledger::DestinationState;
 constexpr BackoffLimits kPauseLimits{.first = std::chrono::seconds(15),
                                      .max = std::chrono::minutes(5)};
 constexpr BackoffLimits kRetryLimits{};
+// With batches waiting and none answered for so long, a destination does not deliver.
+constexpr std::chrono::seconds kSilenceMax{5};
 
 // relaxed everywhere: figures for stats, with this thread as their only writer.
 void add(ledger::Counter& counter, std::uint64_t count) {
@@ -53,6 +55,7 @@ void Outlet::submit(SealedBatchPtr sealed) {
                       accounts.end());
     }
   }
+  if (idle()) delivered_at_ = monotonic_now();
   queued_bytes_ += sealed->batch->uncompressed_bytes;
   if (is_piece_of_search(*sealed)) {
     expand(sealed, true);
@@ -280,6 +283,7 @@ void Outlet::accepted(Breaker::Round round, const Verdict& verdict) {
 
 void Outlet::answered(Breaker::Round round, const Verdict& verdict) {
   note_error(verdict.explanation);
+  delivered_at_ = monotonic_now();
   breaker_.succeeded(round, monotonic_now());
   if (breaker_.is_closed()) set_state(DestinationState::kOk, {});
 }
@@ -385,6 +389,10 @@ void Outlet::expire(Instant now) {
     drop(*take_oldest(), ledger::DropReason::kExpired, trouble());
   }
   losses_.tick(now);
+}
+
+bool Outlet::delivers(Instant now) const noexcept {
+  return state_ == DestinationState::kOk && now - delivered_at_ < kSilenceMax;
 }
 
 bool Outlet::drop_oldest() {

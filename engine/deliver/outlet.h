@@ -56,6 +56,10 @@ class Outlet {
   // The loop has ended, nothing more will be dropped: says what losses came to.
   void finish_log() { losses_.finish(); }
 
+  // Something that drop_oldest() could drop.
+  [[nodiscard]] bool has_waiting() const noexcept { return !ready_.empty() || !waiting_.empty(); }
+  // Its last answer was a good one and is not long ago.
+  [[nodiscard]] bool delivers(Instant now) const noexcept;
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] bool idle() const noexcept {
     return waiting_.empty() && ready_.empty() && !search_ && breaker_.under_way() == 0;
@@ -123,6 +127,7 @@ class Outlet {
   std::uint64_t batch_bytes_max_ = std::numeric_limits<std::uint64_t>::max();
   bool has_accepted_ = false;  // something, since the last search that found everything refused
   bool is_search_hopeless_ = false;
+  Instant delivered_at_{};       // or had nothing to deliver
   HttpLoop::TimerId timer_ = 0;  // 0 = none
   ledger::DestinationState state_ = ledger::DestinationState::kOk;
   LossLog losses_;

@@ -1,6 +1,7 @@
 #include "engine/intake/worker.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "engine/base/log.h"
 #include "engine/base/test_point.h"
@@ -31,7 +32,8 @@ constexpr std::size_t kIdentityBytesMax = 1024;
 Worker::Worker(Context context)
     : context_(std::move(context)),
       writer_(*context_.stage, context_.index),
-      batcher_(*context_.plan, *context_.body_bytes_total, context_.submit),
+      batcher_(*context_.plan, context_.budget.batch_bytes, *context_.body_bytes_total,
+               context_.submit),
       counters_(*context_.ledger),
       block_(context_.ledger->header().workers[context_.index]),
       tallies_(context_.plan->groups.size()) {}
@@ -72,7 +74,9 @@ void Worker::run() {
     const bool reading = reading_.load(std::memory_order_relaxed);
     const std::size_t records = reading ? pass() : 0;
     commit();
-    const bool seal_all = !reading || (records == 0 && eager_.load(std::memory_order_relaxed));
+    // While another worker waits for room, what is open here must not keep it.
+    const bool seal_all = !reading || context_.stage->is_short() ||
+                          (records == 0 && eager_.load(std::memory_order_relaxed));
     batcher_.seal_due(monotonic_now(), seal_all);
     writer_.collect();
     if (records == 0 && !had_message && batcher_.empty()) {
@@ -101,10 +105,10 @@ bool Worker::take_messages() {
     any = true;
     if (message.ring != nullptr) {
       const shm::LaneCursor from = message.ring->ring->released(message.lane);
-      lanes_.push_back({.ring = std::move(message.ring),
-                        .lane = message.lane,
-                        .cursor = from,
-                        .committed = from});
+      lanes_joining_.push_back({.ring = std::move(message.ring),
+                                .lane = message.lane,
+                                .cursor = from,
+                                .committed = from});
     } else {
       batcher_.freeze(*message.group, std::move(message.entries), message.destinations,
                       monotonic_now());
@@ -116,6 +120,8 @@ bool Worker::take_messages() {
 
 std::size_t Worker::pass() {
   std::size_t records = 0;
+  std::move(lanes_joining_.begin(), lanes_joining_.end(), std::back_inserter(lanes_));
+  lanes_joining_.clear();
   for (Lane& lane : lanes_) records += drain_lane(lane);
   if (std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.done; })) {
     commit();  // what a lane still has to release goes with it
@@ -199,6 +205,8 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
                      .trace_id = trace.trace_id};
   context_.plan->router.route(key, routed_);
   write_forms(trace);
+  // Whatever happens from here on is not this record's doing, least of all a wait for room.
+  block_.in_hand.state.store(ledger::kNothingInHand, std::memory_order_release);
 
   stage::EntryFields fields{
       .trace_id = trace.trace_id,
@@ -213,15 +221,18 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
   for (const Written& form : written_) {
     bytes += stage::Segment::entry_bytes(fields, encoded_.view().substr(form.offset, form.size));
   }
-  if (bytes > context_.stage->bytes_max() / 2) {
-    log_warning(
-        "a record's spans ({} bytes) are larger than half the stage; counted as malformed, "
-        "raise memory_limit to take such records",
-        bytes);
-    counters_.add(block_.malformed, 1);
+  if (bytes > context_.budget.record_spans_bytes) {
+    // relaxed: nothing depends on it.
+    if (!context_.oversized_said->exchange(true, std::memory_order_relaxed)) {
+      log_warning(
+          "a record's spans take {} bytes, more than memory_limit leaves for one ({}); such "
+          "records are counted as oversized",
+          bytes, context_.budget.record_spans_bytes);
+    }
+    counters_.add(context_.ledger->header().oversized[context_.index], 1);
     return true;
   }
-  if (!written_.empty() && !writer_.reserve(bytes) && !wait_for_room(bytes)) return false;
+  if (!written_.empty() && !has_room(bytes) && !wait_for_room(bytes)) return false;
 
   // From here on the record is taken.
   counters_.add(routed_.empty() ? block_.unrouted : block_.routable, 1);
@@ -265,18 +276,35 @@ void Worker::write_forms(const Trace& trace) {
   }
 }
 
+bool Worker::has_room(std::uint64_t bytes) {
+  if (!writer_.reserve(bytes)) return false;
+  // relaxed: a figure.
+  return context_.body_bytes_total->load(std::memory_order_relaxed) <= context_.budget.body_bytes;
+}
+
 bool Worker::wait_for_room(std::uint64_t bytes) {
-  // A ring never fills because of a destination that does not deliver: the oldest batches of
-  // whoever holds most are let go.
   while (!stop_.load(std::memory_order_relaxed) && reading_.load(std::memory_order_relaxed)) {
     commit();
-    batcher_.seal_due(monotonic_now(), true);
-    context_.relieve(bytes);
-    sleep(kRoomRetry);
+    // What came back to be frozen again holds room, and only as a batch can it be sent or dropped.
+    static_cast<void>(take_messages());
+    if (context_.stage->is_short()) batcher_.seal_due(monotonic_now(), true);
     writer_.collect();
-    if (writer_.reserve(bytes)) return true;
+    if (has_room(bytes)) return true;
+    const bool urgent = rings_fill_up();
+    // Bodies are no more than the stage holds: rather these beyond their share than a full ring.
+    if (urgent && writer_.reserve(bytes)) return true;
+    context_.relieve(urgent);
+    sleep(kRoomRetry);
   }
+  writer_.forgo();
   return false;
+}
+
+bool Worker::rings_fill_up() const noexcept {
+  // Lane 0 has half of a ring: it is three quarters full, if large records come.
+  return std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
+    return lane.ring->ring->counters().used_bytes * 8 > lane.ring->ring->info().capacity_bytes * 3;
+  });
 }
 
 void Worker::tally(std::size_t group, Decision decision) {

@@ -23,6 +23,7 @@
 
 #include "engine/batch/batcher.h"
 #include "engine/batch/plan.h"
+#include "engine/budget.h"
 #include "engine/intake/counters.h"
 #include "engine/intake/ring_handle.h"
 #include "engine/normalise/normalise.h"
@@ -41,9 +42,11 @@ class Worker {
     stage::Stage* stage = nullptr;
     std::unique_ptr<stage::RedoLog> redo;
     std::atomic<std::uint64_t>* body_bytes_total = nullptr;
-    Batcher::Submit submit;  // thread-safe
-    // Asks for room in the stage; thread-safe.
-    std::function<void(std::uint64_t bytes)> relieve;
+    Budget budget;
+    std::atomic<bool>* oversized_said = nullptr;  // in the log, once a start
+    Batcher::Submit submit;                       // thread-safe
+    // Asks for room, urgently when rings fill up meanwhile; thread-safe.
+    std::function<void(bool urgent)> relieve;
     std::vector<ledger::Suspect> poison;  // records that killed an engine twice
   };
   explicit Worker(Context context);
@@ -106,7 +109,10 @@ class Worker {
   [[nodiscard]] bool take_record(const Lane& lane, std::uint64_t sequence);
   [[nodiscard]] bool route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t sequence);
   void write_forms(const Trace& trace);
+  // Room in the stage for these bytes, and heap for the bodies they become.
+  [[nodiscard]] bool has_room(std::uint64_t bytes);
   [[nodiscard]] bool wait_for_room(std::uint64_t bytes);
+  [[nodiscard]] bool rings_fill_up() const noexcept;
   void commit();
   void tally(std::size_t group, Decision decision);
   [[nodiscard]] bool take_messages();
@@ -121,7 +127,8 @@ class Worker {
   ledger::WorkerBlock& block_;
   Arena arena_;
   std::vector<Lane> lanes_;
-  std::string record_;  // one record, copied out
+  std::vector<Lane> lanes_joining_;  // from the next pass on
+  std::string record_;               // one record, copied out
   shm::RecordView view_;
   ByteBuffer encoded_;  // all forms of one record, one after the other
   std::vector<Written> written_;

@@ -34,8 +34,9 @@ std::vector<std::string> check_identities(const StatsSnapshot& stats) {
   check.expect_equal("calls = written + dropped", r.calls,
                      r.written + r.dropped_full + r.dropped_busy + r.dropped_too_large);
   check.expect_equal("written = unread + read", r.written, r.unread + r.read);
-  check.expect_equal("read = malformed + poison + forbidden + unrouted + routable", r.read,
-                     r.malformed + r.poison + r.forbidden + r.unrouted + r.routable);
+  check.expect_equal("read = malformed + oversized + poison + forbidden + unrouted + routable",
+                     r.read,
+                     r.malformed + r.oversized + r.poison + r.forbidden + r.unrouted + r.routable);
   for (const DestinationStats& d : stats.destinations) {
     check.expect_equal(fmt::format("{}: matched = filtered + sampled_out + routed", d.name),
                        d.matched, d.filtered + d.sampled_out + d.routed);

@@ -104,6 +104,9 @@ struct LedgerHeader {
   RetiredBlock retired;
   std::array<Suspect, kSuspectsMax> suspects;
   std::array<WorkerBlock, kWorkersMax> workers;
+  // Records whose spans are larger than the stage takes of one. Writer: the worker of that index.
+  // Behind the blocks: a ledger without them reads as zero.
+  std::array<Counter, kWorkersMax> oversized;
 };
 
 // Slots are appended by the engine while it starts, and their members never change place.

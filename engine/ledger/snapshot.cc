@@ -187,6 +187,7 @@ void add_ledger(const Ledger& ledger, RecordStats& records) {
     records.unrouted += load(worker.unrouted);
     records.routable += load(worker.routable);
   }
+  for (const ledger::Counter& oversized : header.oversized) records.oversized += load(oversized);
   records.calls =
       records.written + records.dropped_full + records.dropped_busy + records.dropped_too_large;
 }

@@ -27,7 +27,7 @@ struct EngineStats {
 };
 
 // calls = written + dropped_*; written = unread + read;
-// read = malformed + poison + forbidden + unrouted + routable.
+// read = malformed + oversized + poison + forbidden + unrouted + routable.
 struct RecordStats {
   std::uint64_t calls = 0;
   std::uint64_t written = 0;
@@ -38,6 +38,7 @@ struct RecordStats {
   std::uint64_t unread = 0;
   std::uint64_t read = 0;
   std::uint64_t malformed = 0;
+  std::uint64_t oversized = 0;
   std::uint64_t poison = 0;
   std::uint64_t forbidden = 0;
   std::uint64_t unrouted = 0;

@@ -189,11 +189,12 @@ std::uint64_t Segment::offset_of(const Entry* entry) const noexcept {
   return static_cast<std::uint64_t>(reinterpret_cast<const char*>(entry) - base());
 }
 
-Status Segment::reuse(const std::string& new_path, std::uint64_t sequence) {
+Status Segment::reuse(const std::string& new_path, SegmentKey key) {
   SIDECAST_ASSERT(open_entries.load(std::memory_order_acquire) == 0);
   // Empty first: if we die before the rename, a start finds an empty segment under its old name.
   commit(0);
-  header_->sequence = sequence;
+  header_->worker = key.worker;
+  header_->sequence = key.sequence;
   if (std::rename(path_.c_str(), new_path.c_str()) != 0) {
     return fail(system_error("rename", path_, errno));
   }

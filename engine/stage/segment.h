@@ -135,12 +135,13 @@ class Segment {
   [[nodiscard]] Entry* entry_at(std::uint64_t offset) noexcept;
   [[nodiscard]] std::uint64_t offset_of(const Entry* entry) const noexcept;
 
-  // Empties a segment whose entries are all settled and gives it a new sequence.
-  [[nodiscard]] Status reuse(const std::string& new_path, std::uint64_t sequence);
+  // Empties a segment whose entries are all settled and gives it a new name.
+  [[nodiscard]] Status reuse(const std::string& new_path, SegmentKey key);
   void remove() noexcept;
 
-  // Entries with a pending bit, among those committed or being written: while it is not zero the
-  // segment must stay. Process memory: counted again after a restart.
+  // Entries with a pending bit, among those committed or being written, and one more while it is
+  // written to or waits for a writer: while it is not zero the segment must stay. Process memory:
+  // counted again after a restart.
   std::atomic<std::uint64_t> open_entries{0};
 
  private:

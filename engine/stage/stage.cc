@@ -10,30 +10,22 @@
 #include "engine/base/log.h"
 
 namespace sidecast::stage {
-namespace {
 
-// Small enough that a dead destination's last entry does not pin much, large enough that making one
-// is rare: 4 MiB holds some hundred records of 16 KiB.
-constexpr std::uint64_t kSegmentBytes = (4U << 20U) - kEntriesAt;
-// About what is under way between staging and settling when one worker is busy.
-constexpr std::size_t kSparesMax = 6;
-
-}  // namespace
-
-Stage::Stage(std::string directory, std::uint64_t epoch, std::uint64_t bytes_max)
-    : directory_(std::move(directory)), epoch_(epoch), bytes_max_(bytes_max) {}
+Stage::Stage(std::string directory, std::uint64_t epoch, StageLimits limits)
+    : directory_(std::move(directory)), epoch_(epoch), limits_(limits) {}
 
 bool Stage::take(std::uint64_t size) noexcept {
   std::uint64_t now = bytes_.load(std::memory_order_relaxed);
   do {
-    if (now + size > bytes_max_) return false;
+    if (now + size > limits_.bytes_max) return false;
     // relaxed: only the sum matters.
   } while (!bytes_.compare_exchange_weak(now, now + size, std::memory_order_relaxed));
   return true;
 }
 
-void Stage::give_back(std::uint64_t size) noexcept {
-  bytes_.fetch_sub(size, std::memory_order_relaxed);
+void Stage::give_back(std::unique_ptr<Segment> segment) noexcept {
+  bytes_.fetch_sub(segment->file_bytes(), std::memory_order_relaxed);
+  segment->remove();
 }
 
 void Stage::staged(Segment& segment) noexcept {
@@ -43,10 +35,123 @@ void Stage::staged(Segment& segment) noexcept {
 }
 
 void Stage::settled(Segment& segment) noexcept {
+  unhold(segment);
+  unsettled_.fetch_sub(1, std::memory_order_release);
+}
+
+void Stage::unhold(Segment& segment) noexcept {
+  const auto size = static_cast<std::int64_t>(segment.file_bytes());
   // release: pairs with the acquire in StageWriter::collect(): the worker that reuses the segment
   // does so after the settling thread's last look at the entry.
-  segment.open_entries.fetch_sub(1, std::memory_order_release);
-  unsettled_.fetch_sub(1, std::memory_order_release);
+  if (segment.open_entries.fetch_sub(1, std::memory_order_release) == 1) {
+    emptied_bytes_.fetch_add(size, std::memory_order_acq_rel);
+  }
+}
+
+std::uint64_t Stage::missing_bytes() const noexcept {
+  // relaxed: a figure; at worst the next look corrects it.
+  const auto wanted = static_cast<std::int64_t>(wanted_bytes_.load(std::memory_order_relaxed));
+  if (wanted == 0) return 0;
+  // acquire: in the opposite order of take_back(), so that a segment on its way from one to the
+  // other counts as free twice rather than not at all: better to drop too late than too much.
+  const std::int64_t emptied = emptied_bytes_.load(std::memory_order_acquire);
+  const std::int64_t spare = spare_bytes_.load(std::memory_order_acquire);
+  const std::uint64_t limit = std::min(limits_.bytes_max, full_at_.load(std::memory_order_relaxed));
+  const std::int64_t missing = static_cast<std::int64_t>(bytes()) - emptied - spare + wanted -
+                               static_cast<std::int64_t>(limit);
+  return missing > 0 ? static_cast<std::uint64_t>(missing) : 0;
+}
+
+std::unique_ptr<Segment> Stage::open_segment(SegmentKey key, std::uint64_t bytes) {
+  // relaxed: who comes too early takes what the first in line would have taken a moment later.
+  std::uint32_t first = first_in_line_.load(std::memory_order_relaxed);
+  if (first != kNobody && first != key.worker) return nullptr;
+  std::unique_ptr<Segment> segment = try_open(key, bytes);
+  if (segment != nullptr) {
+    leave_line(key.worker);
+    return segment;
+  }
+  first = kNobody;
+  // acquire: pairs with leave_line(); our wish comes after the withdrawal of the one before us.
+  if (first_in_line_.compare_exchange_strong(first, key.worker, std::memory_order_acquire) ||
+      first == key.worker) {
+    wanted_bytes_.store(kEntriesAt + std::max(bytes, limits_.segment_bytes - kEntriesAt),
+                        std::memory_order_relaxed);
+  }
+  return nullptr;
+}
+
+void Stage::leave_line(std::uint32_t worker) noexcept {
+  if (first_in_line_.load(std::memory_order_relaxed) != worker) return;
+  wanted_bytes_.store(0, std::memory_order_relaxed);
+  // release: see open_segment().
+  first_in_line_.store(kNobody, std::memory_order_release);
+}
+
+std::unique_ptr<Segment> Stage::try_open(SegmentKey key, std::uint64_t bytes) {
+  const std::string path = path_of(key);
+  const std::uint64_t usual = limits_.segment_bytes - kEntriesAt;
+  if (bytes <= usual) {
+    while (std::unique_ptr<Segment> spare = take_spare()) {
+      const Status reused = spare->reuse(path, key);
+      if (reused) return spare;
+      log_error("{}; another segment is made instead", reused.error().message());
+      give_back(std::move(spare));
+    }
+  }
+  const std::uint64_t capacity = std::max(usual, bytes);
+  while (true) {
+    if (take(kEntriesAt + capacity)) {
+      auto made = Segment::create(path, key, epoch_, capacity);
+      if (made) {
+        full_at_.store(std::numeric_limits<std::uint64_t>::max(), std::memory_order_relaxed);
+        return std::move(*made);
+      }
+      // The file system is full: as good as the limit.
+      bytes_.fetch_sub(kEntriesAt + capacity, std::memory_order_relaxed);
+      full_at_.store(this->bytes(), std::memory_order_relaxed);
+    }
+    std::unique_ptr<Segment> spare = take_spare();
+    if (spare == nullptr) return nullptr;
+    give_back(std::move(spare));
+  }
+}
+
+std::unique_ptr<Segment> Stage::take_spare() {
+  const std::lock_guard lock(spares_mutex_);
+  if (spares_.empty()) return nullptr;
+  std::unique_ptr<Segment> spare = std::move(spares_.back());
+  spares_.pop_back();
+  spare_bytes_.fetch_sub(static_cast<std::int64_t>(spare->file_bytes()), std::memory_order_relaxed);
+  return spare;
+}
+
+void Stage::take_back(std::unique_ptr<Segment> segment) {
+  const auto size = static_cast<std::int64_t>(segment->file_bytes());
+  {
+    const std::lock_guard lock(spares_mutex_);
+    if (segment->file_bytes() == limits_.segment_bytes && spares_.size() < limits_.spares_max) {
+      spare_bytes_.fetch_add(size, std::memory_order_relaxed);
+      spares_.push_back(std::move(segment));
+    }
+  }
+  if (segment != nullptr) give_back(std::move(segment));
+  // release: see missing_bytes().
+  emptied_bytes_.fetch_sub(size, std::memory_order_release);
+}
+
+void Stage::trim_spares(std::size_t count) {
+  std::vector<std::unique_ptr<Segment>> surplus;
+  {
+    const std::lock_guard lock(spares_mutex_);
+    while (spares_.size() > count) {
+      spare_bytes_.fetch_sub(static_cast<std::int64_t>(spares_.back()->file_bytes()),
+                             std::memory_order_relaxed);
+      surplus.push_back(std::move(spares_.back()));
+      spares_.pop_back();
+    }
+  }
+  for (auto& segment : surplus) give_back(std::move(segment));
 }
 
 std::string Stage::path_of(SegmentKey key) const {
@@ -74,6 +179,7 @@ Result<std::vector<std::unique_ptr<Segment>>> Stage::recover() {
       continue;
     }
     bytes_.fetch_add((*segment)->file_bytes(), std::memory_order_relaxed);
+    (*segment)->open_entries.store(1, std::memory_order_relaxed);  // until a writer adopts it
     segments.push_back(std::move(*segment));
   }
   std::sort(segments.begin(), segments.end(),
@@ -98,41 +204,31 @@ void StageWriter::adopt(std::vector<std::unique_ptr<Segment>> segments) {
     if (segment->key().worker == worker_) {
       next_sequence_ = std::max(next_sequence_, segment->key().sequence + 1);
     }
+    stage_.unhold(*segment);
     segments_.push_back(std::move(segment));
   }
 }
 
-bool StageWriter::open_segment(std::uint64_t bytes) {
-  const SegmentKey key{.worker = worker_, .sequence = next_sequence_};
-  const std::string path = stage_.path_of(key);
-  if (!spares_.empty() && bytes <= kSegmentBytes) {
-    std::unique_ptr<Segment> spare = std::move(spares_.back());
-    spares_.pop_back();
-    if (Status reused = spare->reuse(path, key.sequence); !reused) {
-      log_error("{}; a new segment is made instead", reused.error().message());
-      give_back(std::move(spare));
-      return open_segment(bytes);
-    }
-    segments_.push_back(std::move(spare));
-  } else {
-    const std::uint64_t capacity = std::max(kSegmentBytes, bytes);
-    if (!stage_.take(kEntriesAt + capacity)) return false;
-    auto made = Segment::create(path, key, stage_.epoch_, capacity);
-    if (!made) {
-      stage_.give_back(kEntriesAt + capacity);
-      return false;  // the file system is full: as good as the limit
-    }
-    segments_.push_back(std::move(*made));
-  }
+bool StageWriter::reserve(std::uint64_t bytes) {
+  if (active_ != nullptr && active_->capacity() - tail_ >= bytes) return true;
+  release_active();
+  std::unique_ptr<Segment> segment =
+      stage_.open_segment({.worker = worker_, .sequence = next_sequence_}, bytes);
+  if (segment == nullptr) return false;
   ++next_sequence_;
-  active_ = segments_.back().get();
+  active_ = segment.get();
+  // Held like an entry's: a segment that may still be written to is not emptied.
+  // relaxed: nobody else knows it yet.
+  active_->open_entries.store(1, std::memory_order_relaxed);
   tail_ = 0;
+  segments_.push_back(std::move(segment));
   return true;
 }
 
-bool StageWriter::reserve(std::uint64_t bytes) {
-  if (active_ != nullptr && active_->capacity() - tail_ >= bytes) return true;
-  return open_segment(bytes);
+void StageWriter::release_active() noexcept {
+  if (active_ == nullptr) return;
+  stage_.unhold(*active_);
+  active_ = nullptr;
 }
 
 EntryRef StageWriter::append(const EntryFields& fields, Bytes encoded) noexcept {
@@ -152,33 +248,20 @@ void StageWriter::note_heads(RedoLog& redo) {
 }
 
 void StageWriter::collect() {
-  const auto is_free = [this](const std::unique_ptr<Segment>& segment) {
-    // acquire: pairs with the count-down's release; the entries' last bits were cleared before it.
-    return segment.get() != active_ && segment->open_entries.load(std::memory_order_acquire) == 0;
-  };
-  const auto free_from = std::stable_partition(
-      segments_.begin(), segments_.end(), [&](const auto& segment) { return !is_free(segment); });
-  for (auto it = free_from; it != segments_.end(); ++it) {
-    const bool is_usual = (*it)->capacity() == kSegmentBytes && (*it)->key().worker == worker_;
-    if (is_usual && spares_.size() < kSparesMax) {
-      spares_.push_back(std::move(*it));
-    } else {
-      give_back(std::move(*it));
-    }
+  // acquire: pairs with the count-down's release; the entries' last bits were cleared before it.
+  constexpr auto kAcquire = std::memory_order_acquire;
+  if (active_ != nullptr && stage_.is_short() && active_->open_entries.load(kAcquire) == 1) {
+    release_active();
   }
+  const auto free_from = std::stable_partition(
+      segments_.begin(), segments_.end(),
+      [](const auto& segment) { return segment->open_entries.load(kAcquire) != 0; });
+  for (auto it = free_from; it != segments_.end(); ++it) stage_.take_back(std::move(*it));
   segments_.erase(free_from, segments_.end());
 }
 
 void StageWriter::trim() {
-  while (spares_.size() > 1) {
-    give_back(std::move(spares_.back()));
-    spares_.pop_back();
-  }
-}
-
-void StageWriter::give_back(std::unique_ptr<Segment> segment) {
-  stage_.give_back(segment->file_bytes());
-  segment->remove();
+  stage_.trim_spares(1);
 }
 
 }  // namespace sidecast::stage

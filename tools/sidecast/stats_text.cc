@@ -65,6 +65,7 @@ void write_records(JsonWriter& json, const RecordStats& records) {
   write_counts(json, {{"unread", records.unread},
                       {"read", records.read},
                       {"malformed", records.malformed},
+                      {"oversized", records.oversized},
                       {"poison", records.poison},
                       {"forbidden", records.forbidden},
                       {"unrouted", records.unrouted},
@@ -162,9 +163,12 @@ std::string engine_lines(const StatsSnapshot& stats, const Style& style) {
   out += fmt::format("         {} written = {} unread + {} read\n", human_count(records.written),
                      human_count(records.unread), human_count(records.read));
   out += fmt::format(
-      "         {} read = {} malformed + {} poison + {} forbidden + {} unrouted + {} routable\n",
-      human_count(records.read), human_count(records.malformed), human_count(records.poison),
-      human_count(records.forbidden), human_count(records.unrouted), human_count(records.routable));
+      "         {} read = {} malformed + {} oversized + {} poison + {} forbidden + {} unrouted + "
+      "{} "
+      "routable\n",
+      human_count(records.read), human_count(records.malformed), human_count(records.oversized),
+      human_count(records.poison), human_count(records.forbidden), human_count(records.unrouted),
+      human_count(records.routable));
   return out;
 }
 

@@ -77,14 +77,16 @@ inline std::string otlp(std::string_view name, const HttpServer& server,
 
 class Pipeline : public ::testing::Test {
  protected:
-  std::unique_ptr<Engine> open(const std::string& destinations, std::string_view settings = {}) {
+  std::unique_ptr<Engine> open(const std::string& destinations, std::string_view settings = {},
+                               bool drain_and_end = true) {
     const std::string yaml = fmt::format(
         "ring_dir: {}\nworkers: 2\nbatch_age_max: 50ms\nshutdown_deadline: 2s\n{}"
         "destinations:\n{}",
         directory_.path(), settings, destinations);
     auto config = parse_config(yaml, "test.yaml");
     EXPECT_TRUE(config) << config.error().message();
-    auto engine = Engine::open(std::move(*config), {.drain = true, .version = "test"}, never_);
+    auto engine =
+        Engine::open(std::move(*config), {.drain = drain_and_end, .version = "test"}, never_);
     EXPECT_TRUE(engine) << engine.error().message();
     return std::move(*engine);
   }

@@ -147,8 +147,8 @@ TEST_F(Recovery, HeldRecordsAreDroppedAfterGiveUpAfterHoweverOftenTheEngineStart
 
 TEST_F(Recovery, HeldRecordsGoFirstWhenMemoryIsWanted) {
   const HttpServer alive;
-  constexpr std::string_view kSettings = "memory_limit: 64MiB\n";
-  stage_for(otlp("one", server_), 60, 256U << 10U, kSettings);  // 30 MiB of spans
+  stage_for(otlp("one", server_), 60, 256U << 10U, "memory_limit: 64MiB\n");  // 15 MiB of spans
+  constexpr std::string_view kSettings = "memory_limit: 24MiB\n";  // less than what is held
   Gateway gateway(directory_.path());
   std::thread writer([&] { gateway.write_many(100, "acme", 256U << 10U); });
   while (read_stats(directory_.path())->records.read < 160) {

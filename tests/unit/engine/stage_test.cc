@@ -6,6 +6,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -131,22 +132,94 @@ class StageTest : public ::testing::Test {
     return writer.append(fields, encoded);
   }
   test::TempDir directory_;
-  Stage stage_{directory_.path(), kEpoch, 16U << 20U};
+  Stage stage_{directory_.path(), kEpoch, {.bytes_max = 16U << 20U}};
 };
 
 TEST_F(StageTest, LimitRefusesAnotherSegmentAndSettlingGivesRoomBack) {
-  Stage small(directory_.path(), kEpoch, 5U << 20U);  // one segment
+  Stage small(directory_.path(), kEpoch, {.bytes_max = 5U << 20U});  // one segment
   StageWriter writer(small, 0);
   const std::string large(3U << 20U, 'x');
   const EntryRef first = stage_one(writer, "a", large);
   EXPECT_EQ(small.unsettled(), 1U);
   EXPECT_FALSE(writer.reserve(large.size() + 4096));
-  // Settled, but still the segment being written to: it stays.
+  EXPECT_GT(small.missing_bytes(), 0U);
   first.entry->pending = 0;
   small.settled(*first.segment);
-  writer.collect();
   EXPECT_EQ(small.unsettled(), 0U);
-  EXPECT_EQ(small.bytes(), first.segment->file_bytes());
+  EXPECT_EQ(small.missing_bytes(), 0U) << "emptied, but not yet collected";
+  writer.collect();
+  EXPECT_EQ(small.missing_bytes(), 0U) << "a spare";
+  EXPECT_TRUE(writer.reserve(large.size() + 4096));
+  EXPECT_FALSE(small.is_short());
+}
+
+TEST_F(StageTest, SegmentThatIsWrittenToStaysWhileNobodyWaits) {
+  StageWriter writer(stage_, 0);
+  const EntryRef only = stage_one(writer, "a", "the spans");
+  only.entry->pending = 0;
+  stage_.settled(*only.segment);
+  writer.collect();
+  const EntryRef next = stage_one(writer, "b", "the spans");
+  EXPECT_EQ(next.segment, only.segment);
+  EXPECT_GT(next.entry, only.entry);
+}
+
+// One segment; the first worker has settled all it wrote and writes no more.
+TEST_F(StageTest, IdleWorkerDoesNotSitOnTheRoomAnotherNeeds) {
+  Stage small(directory_.path(), kEpoch, {.bytes_max = 5U << 20U});
+  StageWriter idle(small, 0);
+  StageWriter busy(small, 1);
+  const EntryRef written = stage_one(idle, "a", "the spans");
+  written.entry->pending = 0;
+  small.settled(*written.segment);
+  EXPECT_FALSE(busy.reserve(4096));
+  EXPECT_TRUE(small.is_short());
+  idle.collect();
+  const EntryRef entry = stage_one(busy, "b", "the spans");
+  EXPECT_EQ(entry.segment->key().worker, 1U);
+  EXPECT_EQ(small.bytes(), entry.segment->file_bytes());
+}
+
+TEST_F(StageTest, SparesMakeRoomForARecordLargerThanASegment) {
+  Stage small(directory_.path(), kEpoch, {.bytes_max = 6U << 20U, .segment_bytes = 1U << 20U});
+  StageWriter writer(small, 0);
+  std::vector<EntryRef> entries;
+  for (int i = 0; i < 6; ++i)
+    entries.push_back(stage_one(writer, "a", std::string(900U << 10U, 'x')));
+  for (const EntryRef& ref : entries) {
+    ref.entry->pending = 0;
+    small.settled(*ref.segment);
+  }
+  writer.collect();
+  EXPECT_EQ(small.bytes(), 6U << 20U);
+  EXPECT_TRUE(writer.reserve(4U << 20U));
+  EXPECT_LE(small.bytes(), 6U << 20U);
+}
+
+// Two segments, both full. The first in line needs as much as both.
+TEST_F(StageTest, WhoNeedsLittleDoesNotOvertakeWhoNeedsMuch) {
+  Stage small(directory_.path(), kEpoch, {.bytes_max = 2U << 20U, .segment_bytes = 1U << 20U});
+  StageWriter much(small, 0);
+  StageWriter little(small, 1);
+  const EntryRef first = stage_one(much, "a", std::string(900U << 10U, 'x'));
+  const EntryRef second = stage_one(little, "b", std::string(900U << 10U, 'x'));
+  const auto settle = [&](const EntryRef& ref) {
+    ref.entry->pending = 0;
+    small.settled(*ref.segment);
+    much.collect();
+    little.collect();
+  };
+  EXPECT_FALSE(much.reserve(3U << 19U));
+  settle(first);
+  EXPECT_FALSE(little.reserve(900U << 10U));
+  settle(second);
+  EXPECT_FALSE(little.reserve(900U << 10U));
+  EXPECT_TRUE(much.reserve(3U << 19U));
+  EXPECT_FALSE(little.reserve(900U << 10U)) << "there is not enough left";
+  EXPECT_TRUE(small.is_short());
+  little.forgo();
+  EXPECT_FALSE(small.is_short());
+  EXPECT_EQ(small.missing_bytes(), 0U);
 }
 
 TEST_F(StageTest, SettledSegmentIsUsedAgainInsteadOfAllocatingAnother) {
