@@ -1,9 +1,11 @@
 #include "engine/config/config.h"
 
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "engine/budget.h"
 #include "engine/config/destination.h"
 #include "engine/config/units.h"
 #include "engine/config/yaml_reader.h"
@@ -23,6 +25,7 @@ constexpr Between<milliseconds> kGiveUpAfter{std::chrono::seconds(1), hours(24 *
 constexpr Between<std::uint64_t> kRingSizes{1ULL << 20U, 4ULL << 30U};
 constexpr Between<std::uint32_t> kLanes{1, 16};
 constexpr Between<std::uint64_t> kRecordSizes{4ULL << 10U, 1ULL << 30U};
+constexpr std::uint64_t kRecordBytesUsual = 1ULL << 20U;  // and above what most gateways write
 
 void read_ring_dir(MapReader& reader, Config& config) {
   auto ring_dir = reader.read_text("ring_dir");
@@ -77,6 +80,30 @@ void read_destinations(MapReader& reader, std::span<const Destination* const> ty
   }
 }
 
+void check_budget(const MapReader& reader, const Config& config) {
+  Problems& problems = reader.context().problems;
+  const Budget budget = make_budget(config.memory_limit_bytes, config.workers);
+  if (budget.workers < config.workers) {
+    problems.warning(reader.position_of("workers"),
+                     fmt::format("'memory_limit' is enough for {} of {} 'workers'", budget.workers,
+                                 config.workers));
+  }
+  std::set<std::string_view> groups;
+  for (const DestinationConfig& destination : config.destinations) {
+    if (destination.enabled) groups.insert(destination.group);
+  }
+  // Spans are seldom larger than the record they are made of.
+  const std::uint64_t record_bytes =
+      config.record_bytes_max != 0 ? config.record_bytes_max : kRecordBytesUsual;
+  if (record_bytes * groups.size() > budget.record_spans_bytes) {
+    problems.warning(
+        reader.position_of("memory_limit"),
+        fmt::format("'memory_limit' is too small for records of {} in {} groups of destinations: "
+                    "together their spans may take {}; larger records are counted as oversized",
+                    size_text(record_bytes), groups.size(), size_text(budget.record_spans_bytes)));
+  }
+}
+
 void refuse_later_keys(MapReader& reader) {
   reader.refuse("spool", "what is not delivered in 'give_up_after' is dropped and counted");
   reader.refuse("destinations_dir", "list the destinations under 'destinations'");
@@ -94,6 +121,7 @@ void read_document(const YamlNode& root, ReadContext context,
   read_limits(reader, config);
   read_writers(reader, config);
   read_destinations(reader, types, config);
+  check_budget(reader, config);
   refuse_later_keys(reader);
   reader.finish();
 }

@@ -179,6 +179,25 @@ TEST(Config, WarnsOfASecretInPlainTextWithoutShowingIt) {
             "${env:NAME} or ${file:PATH} instead");
 }
 
+TEST(Config, WarnsOfAMemoryLimitThatIsTooSmallForWhatIsAskedOfIt) {
+  const ConfigReport report = check(
+      "memory_limit: 16MiB\n"
+      "workers: 8\n"
+      "writers: {record_size_max: 4MiB}\n"
+      "destinations:\n"
+      "- {name: a, type: fake, endpoint: http://a, api_key: \"${env:KEY}\"}\n"
+      "- {name: b, type: fake, endpoint: http://b, api_key: \"${env:KEY}\", \n"
+      "   sampling_rate: 0.5}\n");
+  ASSERT_TRUE(report.config);
+  ASSERT_EQ(report.config->warnings.size(), 2U);
+  EXPECT_EQ(report.config->warnings[0].rfind(
+                "gw.yaml:1:1: 'memory_limit' is too small for records of 4MiB in 2 groups", 0),
+            0U)
+      << report.config->warnings[0];
+  EXPECT_EQ(report.config->warnings[1],
+            "gw.yaml:2:1: 'memory_limit' is enough for 2 of 8 'workers'");
+}
+
 // ---- Hashes -------------------------------------------------------------------------------------
 
 std::string group_with(std::string_view lines) {
