@@ -11,13 +11,12 @@
 #include <vector>
 
 #include "engine/base/assert.h"
+#include "exporters/destinations/answer.h"
 #include "exporters/registry.h"
 
 namespace {
 
 using namespace sidecast;
-
-constexpr std::size_t kExplanationBytesMax = 2048;
 
 // Every destination type with the least it needs.
 std::vector<std::unique_ptr<const Exporter>> make_exporters() {
@@ -68,7 +67,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const Verdict verdict = exporter->judge(exporter->probe(now), response, now);
     SIDECAST_ASSERT(verdict.explanation.size() <= kExplanationBytesMax);
     SIDECAST_ASSERT(verdict.server_text.size() <= kServerTextBytesMax);
-    for (const char byte : verdict.explanation + verdict.server_text) {
+    const std::string shown = verdict.explanation + verdict.server_text;
+    for (const char byte : shown) {
       const auto code = static_cast<unsigned char>(byte);
       SIDECAST_ASSERT(code >= 0x20 && code != 0x7F);
     }
