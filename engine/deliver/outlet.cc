@@ -69,7 +69,11 @@ void Outlet::submit(SealedBatchPtr sealed) {
 bool Outlet::is_piece_of_search(const SealedBatch& sealed) const {
   if (!search_) return false;
   const auto piece = search_->bisect.next();
-  return piece && sealed.entries.front().entry == search_->held->entries[piece->first].entry;
+  if (!piece || sealed.entries.front().entry != search_->held->entries[piece->first].entry) {
+    return false;
+  }
+  SIDECAST_ASSERT(sealed.entries.size() == piece->count);  // a part of what was one batch is one
+  return true;
 }
 
 void Outlet::pump() {
@@ -186,6 +190,10 @@ void Outlet::refused(Send send, const Verdict& verdict) {
   if (send.is_piece && is_record) {
     retire(send.sealed, range.count);
     search_->bisect.refused();
+    return;
+  }
+  if (is_record && is_too_large(send)) {  // sent before the limit was known
+    cut(send.sealed);
     return;
   }
   const bool is_whole = range.count > 1 && range.count == send.sealed->entries.size();

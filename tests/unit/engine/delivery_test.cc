@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/sha256.h"
+#include "engine/model/ids.h"
 #include "tests/support/log_capture.h"
 #include "tests/unit/engine/pipeline_fixture.h"
 
@@ -15,15 +17,15 @@ namespace {
 
 class Delivery : public Pipeline {
  protected:
-  // Waits, under one generous watchdog, until the first destination is in that state.
-  void wait_for_state(std::string_view state) const {
+  // Waits, under one generous watchdog, until that is true of the first destination.
+  void wait_for(const std::function<bool(const DestinationStats&)>& is_so) const {
     const Instant deadline = monotonic_now() + std::chrono::seconds(30);
     while (monotonic_now() < deadline) {
       const auto now = read_stats(directory_.path());
-      if (now && now->destinations.at(0).state == state) return;
+      if (now && is_so(now->destinations.at(0))) return;
       std::this_thread::yield();
     }
-    ADD_FAILURE() << "never " << state;
+    ADD_FAILURE() << "it never came to that";
   }
 };
 
@@ -38,7 +40,7 @@ TEST_F(Delivery, RetryAfterIsKeptWhenAnOlderRequestSucceeds) {
   gateway.write_many(4);
   std::thread engine([&] { EXPECT_FALSE(drain(one)) << "two records are left"; });
   EXPECT_TRUE(server.wait_for_requests(3));
-  wait_for_state("backing off");
+  wait_for([](const DestinationStats& now) { return now.state == "backing off"; });
   server.release();
   engine.join();
   EXPECT_EQ(server.requests().size(), 3U);
@@ -128,6 +130,22 @@ TEST_F(Delivery, WordsOfAServerReachNeitherLedgerNorLog) {
   EXPECT_EQ(log.lines_with("hello"), 0U) << log.text();
 }
 
+TEST_F(Delivery, ObjectsOfS3CarryTheHashOfTheirBytes) {
+  const HttpServer server;
+  const std::string bucket = fmt::format(
+      "  - {{name: bucket, type: s3, endpoint: \"{}\", bucket: b, access_key_id: a, "
+      "secret_access_key: s}}\n",
+      server.url());
+  ASSERT_TRUE(drain(bucket));
+  Gateway gateway(directory_.path());
+  gateway.write_many(3);
+  EXPECT_TRUE(drain(bucket));
+  ASSERT_EQ(server.requests().size(), 3U);
+  for (const auto& request : server.requests()) {
+    EXPECT_EQ(request.header("x-amz-content-sha256"), to_hex(as_bytes(sha256(request.body))));
+  }
+}
+
 // ---- Refused batches ----------------------------------------------------------------------------
 
 HttpServer::Rule refuse_larger_than(std::size_t bytes) {
@@ -185,6 +203,29 @@ TEST_F(Delivery, LearntLimitCutsLaterBatches) {
   for (const auto& request : server.requests()) refused += request.body.size() > 300'000 ? 1U : 0U;
   // Without a memory each of the four batches would be refused, and its halves.
   EXPECT_LE(refused, 4U);
+}
+
+TEST_F(Delivery, BatchThatWasUnderWayWhenTheLimitWasLearntIsCutToo) {
+  HttpServer server;
+  const std::string one = otlp("one", server, ", connections: 2, batch_records_max: 64");
+  ASSERT_TRUE(drain(one));
+  server.set_rule([](const test::ReceivedRequest& request) -> std::optional<test::ScriptedReply> {
+    if (request.body.size() <= 300'000) return std::nullopt;
+    const bool is_held = request.body.size() > 900'000 &&
+                         request.body.find("of-the-held-batch") != std::string::npos;
+    return test::ScriptedReply{.status = 413,
+                               .manner = is_held ? test::ScriptedReply::Manner::kHeld
+                                                 : test::ScriptedReply::Manner::kWhole};
+  });
+  Gateway gateway(directory_.path());
+  gateway.write_many(64);  // room for two requests
+  gateway.write("of-the-held-batch", {}, 16U << 10U);
+  gateway.write_many(63 + 64, {}, 16U << 10U);
+  std::thread engine([&] { EXPECT_TRUE(drain(one)); });
+  wait_for([](const DestinationStats& now) { return now.delivered == 128; });
+  server.release();
+  engine.join();
+  EXPECT_EQ(stats().destinations[0].delivered, 192U);
 }
 
 TEST_F(Delivery, RecordThatIsRefusedForItsContentLeavesItsNeighboursAlone) {
