@@ -18,6 +18,9 @@
 
 namespace sidecast {
 
+// So much of a record's account is staged beside its spans, where delivery compares it.
+inline constexpr std::size_t kAccountBytesMax = 1024;
+
 struct DestinationConfig {
   std::string name;
   const Destination* type = nullptr;  // from exporters/registry.h

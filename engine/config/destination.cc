@@ -123,9 +123,10 @@ class DestinationReader {
 
   // An empty list would take everything: what is meant by it and what a template that found no
   // accounts produces are opposites, and the second sends customers' data to a stranger.
-  void read_selection(MapReader& reader, std::string_view key, std::vector<std::string>& values) {
+  void read_selection(MapReader& reader, std::string_view key, std::vector<std::string>& values,
+                      std::size_t bytes_max = std::string_view::npos) {
     const std::size_t errors_before = problems_.error_count();
-    reader.read_set(key, values);
+    reader.read_set(key, values, bytes_max);
     if (!reader.has(key) || problems_.error_count() != errors_before) return;
     if (values.empty()) {
       reader.error_at(key,
@@ -139,7 +140,7 @@ class DestinationReader {
 
   void read_routing() {
     reader_.read_flag("enabled", config_.enabled);
-    read_selection(reader_, "accounts", config_.accounts);
+    read_selection(reader_, "accounts", config_.accounts, kAccountBytesMax);
     if (const YamlNode* const keys = reader_.read_map("api_keys")) {
       MapReader keys_reader(*keys, reader_.context());
       read_selection(keys_reader, "include", config_.api_keys_include);

@@ -204,7 +204,8 @@ void MapReader::read_duration(std::string_view key, std::chrono::milliseconds& v
   if (read) value = *read;
 }
 
-void MapReader::read_set(std::string_view key, std::vector<std::string>& values) {
+void MapReader::read_set(std::string_view key, std::vector<std::string>& values,
+                         std::size_t bytes_max) {
   const YamlNode* const list = read_list(key);
   if (list == nullptr) return;
   std::vector<std::string> read;
@@ -213,6 +214,12 @@ void MapReader::read_set(std::string_view key, std::vector<std::string>& values)
     if (!text) continue;
     if (text->text.empty()) {
       context_.problems.error(text->position, fmt::format("'{}' holds an empty text", key));
+      continue;
+    }
+    if (text->text.size() > bytes_max) {
+      context_.problems.error(text->position,
+                              fmt::format("'{}' holds a text of {} bytes; use at most {}", key,
+                                          text->text.size(), bytes_max));
       continue;
     }
     read.push_back(std::move(text->text));

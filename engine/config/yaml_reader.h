@@ -60,7 +60,8 @@ class MapReader {
   void read_duration(std::string_view key, std::chrono::milliseconds& value,
                      Between<std::chrono::milliseconds> range);
   // A list of texts, none of them empty. Sorted, each once: in no list of ours does order count.
-  void read_set(std::string_view key, std::vector<std::string>& values);
+  void read_set(std::string_view key, std::vector<std::string>& values,
+                std::size_t bytes_max = std::string_view::npos);
   // The values of a map of texts, as they stand.
   struct NamedText {
     std::string name;

@@ -26,6 +26,7 @@ constexpr std::uint64_t kQuietPassesUntilTrim = 500;  // some ten seconds of not
 // One huge record must not keep its buffers for ever.
 constexpr std::size_t kBufferKeepBytes = 4U << 20U;
 constexpr std::size_t kIdentityBytesMax = 1024;
+static_assert(kIdentityBytesMax >= kAccountBytesMax);  // an account that matches is staged whole
 
 }  // namespace
 

@@ -82,6 +82,7 @@ TEST(ConfigErrors, OfTheEngineSettingsSayWhereAndWhat) {
 }
 
 TEST(ConfigErrors, OfADestinationSayWhereAndWhat) {
+  const std::string long_account = "  accounts: [a, " + std::string(1025, 'b') + "]\n";
   const std::vector<Case> cases = {
       {"  privcy_mode: true\n",
        "gw.yaml:6:3: unknown key 'privcy_mode'; did you mean 'privacy_mode'?"},
@@ -98,6 +99,7 @@ TEST(ConfigErrors, OfADestinationSayWhereAndWhat) {
       {"  accounts: ['*']\n",
        "gw.yaml:6:3: 'accounts' knows no patterns; leave the key out to take all"},
       {"  accounts: [a, '']\n", "gw.yaml:6:17: 'accounts' holds an empty text"},
+      {long_account, "gw.yaml:6:17: 'accounts' holds a text of 1025 bytes; use at most 1024"},
       {"  accounts: [a, [b]]\n",
        "gw.yaml:6:17: 'accounts' must be a single value, but it is a list"},
       {"  api_keys: {include: []}\n",
