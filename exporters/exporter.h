@@ -163,7 +163,8 @@ struct Format {
   const DialectEntry* dialect = nullptr;
   const Encoder* encoder = nullptr;
   Compression compression = Compression::kNone;
-  bool whole_batch = true;  // records share one body; false: each is sent by itself
+  bool whole_batch = true;    // records share one body; false: each is sent by itself
+  bool hash_records = false;  // encode() needs Batch::record_hashes; workers have the time for it
   DialectOptions dialect_options;
   Limits limits;
 };

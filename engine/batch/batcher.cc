@@ -74,6 +74,11 @@ void Batcher::seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t des
   auto batch = std::make_shared<Batch>();
   batch->records.reserve(open.entries.size());
   for (const stage::EntryRef& ref : open.entries) batch->records.push_back(record_of(*ref.entry));
+  if (format.hash_records) {
+    for (const BatchRecord& record : batch->records) {
+      batch->record_hashes.push_back(sha256(record.encoded));
+    }
+  }
   batch->content_type = format.encoder->content_type;
   batch->uncompressed_bytes = open.bytes;
   if (format.whole_batch) {

@@ -10,6 +10,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/base/clock.h"
+#include "engine/base/sha256.h"
 #include "engine/model/ids.h"
 
 namespace sidecast {
@@ -27,6 +28,9 @@ struct BatchRecord {
 
 struct Batch {
   std::vector<BatchRecord> records;  // never empty
+  // SHA-256 of each record's encoded bytes, where the format asks for it (hash_records); else
+  // empty.
+  std::vector<Sha256> record_hashes;
   // All records in one body: framed by the group's encoder, then compressed. Empty when the
   // destination sends each record by itself.
   std::shared_ptr<const std::string> body;

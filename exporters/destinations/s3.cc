@@ -118,7 +118,7 @@ class S3 final : public Exporter {
   explicit S3(S3KeyTemplate keys) : keys_(std::move(keys)) {}
 
   [[nodiscard]] Status read_address(const OptionValues& options);
-  [[nodiscard]] Request put(std::string_view key, Bytes body) const;
+  [[nodiscard]] Request put(std::string_view key, Bytes body, const Sha256& hash) const;
 
   Format format_;
   S3KeyTemplate keys_;
@@ -150,6 +150,7 @@ Result<std::unique_ptr<const Exporter>> S3::make(const OptionValues& options) {
   format.encoder = find_encoder("trace_json");
   if (format.encoder == nullptr) return fail("encoding trace_json is not part of this build");
   format.whole_batch = false;
+  format.hash_records = true;
   // Requests of a batch settle together; small batches let one slow object hold back few others.
   format.limits.batch_records_max = 64;
   return std::unique_ptr<const Exporter>(std::move(exporter));
@@ -182,24 +183,27 @@ Status S3::read_address(const OptionValues& options) {
   return {};
 }
 
-Request S3::put(std::string_view key, Bytes body) const {
+Request S3::put(std::string_view key, Bytes body, const Sha256& hash) const {
   Request request;
   request.method = "PUT";
   request.url = base_url_ + uri_encode(key, true);
   request.headers = headers_;
   set_header(request, "content-type", "application/json");
-  // Hashed once here, not at each attempt; authorise() only signs.
-  set_header(request, "x-amz-content-sha256", to_hex(as_bytes(sha256(body))));
+  // authorise() only signs; the body was hashed when it was frozen.
+  set_header(request, "x-amz-content-sha256", to_hex(as_bytes(hash)));
   request.body = {body};
   return request;
 }
 
 Result<std::vector<Request>> S3::encode(std::shared_ptr<const Batch> batch) const {
+  if (batch->record_hashes.size() != batch->records.size()) {
+    return fail("encode an S3 batch: its records were not hashed");
+  }
   std::vector<Request> requests;
   requests.reserve(batch->records.size());
   for (std::size_t i = 0; i < batch->records.size(); ++i) {
     const BatchRecord& record = batch->records[i];
-    requests.push_back(put(keys_.key(record), record.encoded));
+    requests.push_back(put(keys_.key(record), record.encoded, batch->record_hashes[i]));
     requests.back().record_first = i;
     requests.back().record_count = 1;
     requests.back().keep_alive = batch;
@@ -299,7 +303,7 @@ Verdict S3::judge(const Request& request, const Response& response, Timestamp no
 // Nothing else is allowed by the one permission that is asked for, so the test writes an object:
 // the same one each time.
 Request S3::probe(Timestamp) const {
-  return put(keys_.prefix() + "/.connection-test", kProbeBody);
+  return put(keys_.prefix() + "/.connection-test", kProbeBody, sha256(kProbeBody));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/sha256.h"
 #include "engine/base/utf8.h"
 #include "exporters/compress/compress.h"
 #include "exporters/destinations/answer.h"
@@ -98,6 +99,7 @@ std::shared_ptr<const Batch> batch_for(const Format& format) {
     record.api_key_name = "team/../a";
     record.span_count = 1;
     staged->batch.records.push_back(record);
+    if (format.hash_records) staged->batch.record_hashes.push_back(sha256(record.encoded));
     if (i > 0) body += format.encoder->separator;
     body += staged->encoded[i];
   }
