@@ -113,6 +113,9 @@ struct Option {
   std::string_view help;
   bool secret = false;
   bool required = false;
+  // Says how batches are cut and retried, not where they go or what is in a record: no part of the
+  // destination's identity, so that tuning it leaves what is queued alone.
+  bool tuning = false;
 };
 
 // Checked option values of one configured destination: every name is one of the descriptor's.

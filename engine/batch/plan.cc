@@ -45,7 +45,7 @@ std::vector<const PlannedGroup*> takers_of(Plan& plan, const Ledger& ledger, Gro
     if (group == earlier.end()) {
       plan.earlier_groups.push_back(std::make_unique<PlannedGroup>());
       group = earlier.insert(earlier.end(), plan.earlier_groups.back().get());
-      (*group)->group = now.group;  // one identity, one format
+      (*group)->group = now.group;  // one identity, one format but for limits
       (*group)->slot = slot;
       takers.push_back(*group);
     }

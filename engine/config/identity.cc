@@ -85,12 +85,20 @@ std::string group_hash(const DestinationConfig& destination) {
 std::string identity_hash(const DestinationConfig& destination,
                           std::span<const std::string> secret_headers) {
   SIDECAST_ASSERT(destination.type != nullptr);
-  Canonical canonical("identity 1");
+  Canonical canonical("identity 2");
   canonical.add(Text(destination.name));
   canonical.add(destination.type->name);
   canonical.add(destination.accounts);
   add_privacy(canonical, destination);
-  canonical.add_pairs(destination.options.values);
+  const auto& options = destination.type->options;
+  for (const auto& [name, value] : destination.options.values) {
+    const auto option = std::find_if(options.begin(), options.end(),
+                                     [&](const Option& one) { return one.name == name; });
+    if (option != options.end() && option->tuning) continue;
+    canonical.add(Text(name));
+    canonical.add(Text(value));
+  }
+  canonical.add(Text());  // the options' end: none has an empty name
   canonical.add(std::uint64_t{destination.options.headers.size()});
   for (const auto& [name, value] : destination.options.headers) {
     const bool is_secret =

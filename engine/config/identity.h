@@ -15,7 +15,8 @@ namespace sidecast {
 [[nodiscard]] std::string group_hash(const DestinationConfig& destination);
 
 // What queued batches belong to: name, type, accounts, privacy, and every option and header but
-// secrets. Of `secret_headers` only the names count, so that new credentials apply to old batches.
+// secrets and tuning. Of `secret_headers` only the names count, so that new credentials apply to
+// old batches.
 [[nodiscard]] std::string identity_hash(const DestinationConfig& destination,
                                         std::span<const std::string> secret_headers);
 

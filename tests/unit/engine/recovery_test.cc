@@ -72,12 +72,12 @@ TEST_P(ChangedSettings, ThatShapeNoBytesDeliverWhatWasStagedBefore) {
   EXPECT_EQ(dropped(now.destinations[0]), 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, ChangedSettings,
-                         ::testing::Values(", sampling_rate: 0.01",
-                                           ", sampling_rate: 0.5, sampling_salt: pepper",
-                                           ", api_keys: {include: [team-a]}",
-                                           ", api_keys: {exclude: [team-b]}", ", timeout: 5s",
-                                           ", authorization: Bearer new"));
+INSTANTIATE_TEST_SUITE_P(
+    Each, ChangedSettings,
+    ::testing::Values(", sampling_rate: 0.01", ", sampling_rate: 0.5, sampling_salt: pepper",
+                      ", api_keys: {include: [team-a]}", ", api_keys: {exclude: [team-b]}",
+                      ", timeout: 5s", ", batch_records_max: 7, batch_bytes_max: 1MiB",
+                      ", retry_statuses: \"408\"", ", authorization: Bearer new"));
 
 TEST_F(Recovery, NewCredentialsApplyToOldBatches) {
   stage_for(otlp("one", server_, ", authorization: Bearer old"), 3);
