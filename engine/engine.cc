@@ -35,7 +35,8 @@
 namespace sidecast {
 namespace {
 
-constexpr std::chrono::milliseconds kHousekeeping{50};
+constexpr std::chrono::milliseconds kHousekeeping{100};
+constexpr std::chrono::milliseconds kEndingPoll{10};  // while something is waited for
 constexpr std::chrono::milliseconds kHeartbeat{500};
 // Settling takes at most so many records a transaction (settle.cc), and a counter.
 constexpr std::size_t kSettleOperations = 8192;
@@ -309,14 +310,14 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
       }
       done = everything_settled() || now - last_progress > config->shutdown_deadline;
     }
-    std::this_thread::sleep_for(kHousekeeping);
+    std::this_thread::sleep_for(options.drain ? kEndingPoll : kHousekeeping);
   }
 
   beat(ledger::EngineState::kStopping);
   for (const auto& worker : workers) worker->stop_reading();
   const Instant deadline = monotonic_now() + config->shutdown_deadline;
   while (!done && monotonic_now() < deadline && !(workers_quiet() && stage_settled())) {
-    std::this_thread::sleep_for(kHousekeeping);
+    std::this_thread::sleep_for(kEndingPoll);
   }
   loop->stop();
   delivery.join();

@@ -78,7 +78,7 @@ LIBRARIES = [
     ("ConcurrentQueue", ["concurrentqueue/*", "concurrentqueue.h", "blockingconcurrentqueue.h"], ["engine/*", "exporters/http/*"]),
     ("CLI11", ["CLI/*"], ["engine/main.cc"]),
     ("nlohmann-json", ["nlohmann/*"], []),
-    ("OpenSSL", ["openssl/*"], []),
+    ("OpenSSL", ["openssl/*"], ["engine/base/*"]),
     ("zlib", ["zlib.h"], []),
     ("protobuf", ["google/protobuf/*"], []),
     ("cpp-httplib", ["httplib.h"], []),

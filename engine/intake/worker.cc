@@ -21,6 +21,9 @@ constexpr std::uint64_t kCommitBytes = 1U << 20U;
 // Measured: an engine that spins on the heads makes writes several times dearer.
 constexpr std::chrono::milliseconds kSleepMin{1};
 constexpr std::chrono::milliseconds kSleepMax{20};
+// When nothing at all came for some two seconds: an idle engine is to cost next to nothing.
+constexpr std::chrono::milliseconds kSleepSilent{50};
+constexpr std::uint64_t kQuietPassesUntilSilent = 100;
 constexpr std::chrono::milliseconds kRoomRetry{5};
 constexpr std::uint64_t kQuietPassesUntilTrim = 500;  // some ten seconds of nothing
 // One huge record must not keep its buffers for ever.
@@ -89,7 +92,9 @@ void Worker::run() {
       quiet_passes_.store(0, std::memory_order_release);
     }
     if (records >= kLaneRecordsMax) continue;  // at least one lane may hold more
-    idle = records > 0 ? kSleepMin : std::min(idle * 2, kSleepMax);
+    const bool is_silent =
+        quiet_passes_.load(std::memory_order_relaxed) > kQuietPassesUntilSilent;  // ours alone
+    idle = records > 0 ? kSleepMin : std::min(idle * 2, is_silent ? kSleepSilent : kSleepMax);
     sleep(idle);
   }
 }
