@@ -40,7 +40,7 @@ struct Budget {
       std::clamp(share, kSegmentBytesMin, kSegmentBytesMax) / kPageBytes * kPageBytes;
   // A few requests of one destination that hangs must not take all there is, and a batch is the
   // least that can be dropped.
-  budget.batch_bytes = budget.body_bytes / 8;
+  budget.batch_bytes = budget.body_bytes / 4;
   budget.record_spans_bytes = budget.stage_bytes / 2;
   return budget;
 }

@@ -73,7 +73,7 @@ struct Engine::Impl {
   Status recover();
   void submit(SealedBatchPtr sealed);
   void ask_for_room(bool urgent);
-  [[nodiscard]] std::uint64_t missing_bytes() const noexcept;
+  [[nodiscard]] Deliverer::Missing missing() const noexcept;
   void beat(ledger::EngineState state);
   void verify_ledger(std::string_view when);
   bool run(const std::atomic<bool>& stop);
@@ -211,15 +211,15 @@ void Engine::Impl::submit(SealedBatchPtr sealed) {
   loop->post([this, sealed = std::move(sealed)] {
     deliverer->submit(sealed);
     // Bodies beyond their share: here, not only when a worker waits for it.
-    if (missing_bytes() > 0) deliverer->relieve([this] { return missing_bytes(); }, false);
+    if (missing().body_bytes > 0) deliverer->relieve([this] { return missing(); }, false);
   });
 }
 
-std::uint64_t Engine::Impl::missing_bytes() const noexcept {
+Deliverer::Missing Engine::Impl::missing() const noexcept {
   // relaxed: a figure.
   const std::uint64_t bodies = body_bytes.load(std::memory_order_relaxed);
-  const std::uint64_t surplus = bodies - std::min(bodies, budget.body_bytes);
-  return std::max(stage->missing_bytes(), surplus);
+  return {.stage_bytes = stage->missing_bytes(),
+          .body_bytes = bodies - std::min(bodies, budget.body_bytes)};
 }
 
 void Engine::Impl::ask_for_room(bool urgent) {
@@ -230,7 +230,7 @@ void Engine::Impl::ask_for_room(bool urgent) {
   loop->post([this] {
     room_asked.store(false, std::memory_order_relaxed);
     const bool is_urgent = room_is_urgent.exchange(false, std::memory_order_relaxed);
-    deliverer->relieve([this] { return missing_bytes(); }, is_urgent);
+    deliverer->relieve([this] { return missing(); }, is_urgent);
   });
 }
 

@@ -17,7 +17,8 @@ constexpr std::uint64_t kFarBehind = 3;
 
 Deliverer::Deliverer(const Plan& plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo,
                      stage::Stage& stage, Outlet::Refreeze refreeze)
-    : loop_(loop),
+    : plan_(plan),
+      loop_(loop),
       settler_(ledger, redo, stage),
       held_(ledger, settler_, plan.config->give_up_after),
       refreeze_(std::move(refreeze)) {
@@ -61,7 +62,20 @@ void Deliverer::submit(const SealedBatchPtr& sealed) {
   }
 }
 
-Outlet* Deliverer::victim(Instant now, bool urgent) const {
+Pinned Deliverer::pinned(Instant now) const {
+  Pinned pinned;
+  const auto add = [&](const PlannedGroup& group) {
+    for (const PlannedMember& member : group.members) {
+      const Outlet* const outlet = outlets_[member.destination].get();
+      if (outlet != nullptr && outlet->delivers(now)) pinned.add(group, member.bit);
+    }
+  };
+  for (const auto& group : plan_.groups) add(*group);
+  for (const auto& group : plan_.earlier_groups) add(*group);
+  return pinned;
+}
+
+Outlet* Deliverer::victim(const Missing& missing, Pinned& pinned, Instant now, bool urgent) const {
   std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
   for (const auto& outlet : outlets_) {
     if (outlet != nullptr && outlet->delivers(now)) least = std::min(least, outlet->queued_bytes());
@@ -69,7 +83,8 @@ Outlet* Deliverer::victim(Instant now, bool urgent) const {
   Outlet* chosen = nullptr;
   bool chosen_delivers = true;
   for (const auto& outlet : outlets_) {
-    if (outlet == nullptr || !outlet->has_waiting()) continue;  // all it holds is under way
+    const SealedBatch* const oldest = outlet == nullptr ? nullptr : outlet->oldest();
+    if (oldest == nullptr) continue;  // all it holds is under way
     const bool delivers = outlet->delivers(now);
     // Who is as far as the others holds nobody up.
     if (delivers && (!urgent || outlet->queued_bytes() / kFarBehind <= least)) continue;
@@ -77,27 +92,37 @@ Outlet* Deliverer::victim(Instant now, bool urgent) const {
         chosen == nullptr || (chosen_delivers && !delivers) ||
         (chosen_delivers == delivers && outlet->queued_bytes() > chosen->queued_bytes());
     if (!better) continue;
+    const bool frees = (missing.body_bytes > 0 && !pinned.body(*oldest)) ||
+                       (missing.stage_bytes > 0 && !pinned.segments(*oldest));
+    if (!delivers && !frees) continue;
     chosen = outlet.get();
     chosen_delivers = delivers;
   }
   return chosen;
 }
 
-void Deliverer::relieve(const std::function<std::uint64_t()>& missing_bytes, bool urgent) {
+void Deliverer::relieve(const std::function<Missing()>& missing, bool urgent) {
   const Instant now = monotonic_now();
   if (now < relieve_again_) return;
-  const std::uint64_t goal = missing_bytes();
+  const Missing first = missing();
+  const std::uint64_t goal = std::max(first.stage_bytes, first.body_bytes);
+  if (goal == 0) return;
+  Pinned pins = pinned(now);
   std::uint64_t dropped = held_.drop_oldest(goal);
-  while (dropped < goal && missing_bytes() > 0) {
-    Outlet* const outlet = victim(now, urgent);
-    if (outlet == nullptr) return;
+  const auto is_missing = [&missing] {
+    const Missing still = missing();
+    return still.stage_bytes > 0 || still.body_bytes > 0;
+  };
+  while (dropped < goal && is_missing()) {
+    Outlet* const outlet = victim(missing(), pins, now, urgent);
+    if (outlet == nullptr) break;
     const std::uint64_t before = outlet->queued_bytes();
-    if (!outlet->drop_oldest()) return;
+    if (!outlet->drop_oldest()) break;
     dropped += std::max<std::uint64_t>(1, before - outlet->queued_bytes());
   }
-  // What was dropped shares its segments with records that are under way to others: more drops
-  // would not free them sooner.
-  if (missing_bytes() > 0) relieve_again_ = now + kReliefPause;
+  // Segments are shared, also with requests that are under way: more drops at once might not free
+  // them sooner, nor does looking more often.
+  if (is_missing()) relieve_again_ = now + kReliefPause;
 }
 
 }  // namespace sidecast

@@ -13,6 +13,7 @@
 #include "engine/batch/plan.h"
 #include "engine/deliver/held.h"
 #include "engine/deliver/outlet.h"
+#include "engine/deliver/pinned.h"
 
 namespace sidecast {
 
@@ -26,9 +27,14 @@ class Deliverer {
   // Delivery thread, once, before anything is submitted: starts the clock of expiry.
   void start();
   void submit(const SealedBatchPtr& sealed);
+  struct Missing {
+    std::uint64_t stage_bytes = 0;
+    std::uint64_t body_bytes = 0;
+  };
   // Drops the oldest batches of the fullest destinations that do not deliver until nothing is
-  // missing. When it is urgent, so do, after them, those that deliver but far slower than others.
-  void relieve(const std::function<std::uint64_t()>& missing_bytes, bool urgent);
+  // missing, but none that others pin. When it is urgent, so do, after them, those that deliver but
+  // far slower than others.
+  void relieve(const std::function<Missing()>& missing, bool urgent);
 
   // Once the loop has ended: the log's last words on losses.
   void finish_log();
@@ -41,8 +47,11 @@ class Deliverer {
  private:
   void tick();
   // Who loses its oldest batch next; null: nobody.
-  [[nodiscard]] Outlet* victim(Instant now, bool urgent) const;
+  [[nodiscard]] Outlet* victim(const Missing& missing, Pinned& pinned, Instant now,
+                               bool urgent) const;
+  [[nodiscard]] Pinned pinned(Instant now) const;
 
+  const Plan& plan_;
   HttpLoop& loop_;
   Settler settler_;
   HeldRecords held_;

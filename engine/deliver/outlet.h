@@ -56,8 +56,11 @@ class Outlet {
   // The loop has ended, nothing more will be dropped: says what losses came to.
   void finish_log() { losses_.finish(); }
 
-  // Something that drop_oldest() could drop.
-  [[nodiscard]] bool has_waiting() const noexcept { return !ready_.empty() || !waiting_.empty(); }
+  // What drop_oldest() would drop, or null.
+  [[nodiscard]] const SealedBatch* oldest() const noexcept {
+    if (!ready_.empty()) return ready_.front().sealed.get();
+    return waiting_.empty() ? nullptr : waiting_.front().get();
+  }
   // Its last answer was a good one and is not long ago.
   [[nodiscard]] bool delivers(Instant now) const noexcept;
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
