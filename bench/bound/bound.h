@@ -1,4 +1,4 @@
-// The bound of DESIGN §12: what nobody can avoid, piece by piece, timed alone on the same bytes.
+// The bound: what nobody can avoid, piece by piece, timed alone on the same bytes.
 // Keep it frozen: it is what the pipeline is measured against, and a faster bound would make older
 // figures lie. CPU time of this process (user and system), nanoseconds per span.
 #pragma once

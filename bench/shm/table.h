@@ -1,4 +1,4 @@
-// The table of DESIGN.md's first list of speeds: one line per promise, printed as it is measured.
+// The table of speeds: one line per promise, printed as it is measured.
 #pragma once
 
 #include <cstddef>

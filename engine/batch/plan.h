@@ -63,7 +63,7 @@ struct Plan {
 
 // The groups whose members are to take what was staged under that ledger slot, at most one per
 // group of the plan; bits of nobody's are those of destinations that were changed, disabled or
-// removed. Identity decides (DESIGN §7). Before threads start.
+// removed. Identity decides. Before threads start.
 [[nodiscard]] std::vector<const PlannedGroup*> takers_of(Plan& plan, const Ledger& ledger,
                                                          GroupIndex slot);
 

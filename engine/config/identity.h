@@ -1,4 +1,4 @@
-// The two hashes of a destination (DESIGN §6 and §7), each 128 bits as 32 hex digits. SHA-256, cut:
+// The two hashes of a destination, each 128 bits as 32 hex digits. SHA-256, cut:
 // options may come from customers, and two destinations with one group hash would share bytes, so
 // nobody must be able to make a collision.
 #pragma once

@@ -1,5 +1,5 @@
 // Held records: staged for a destination that was since changed, disabled or removed. They belong
-// to what it was (DESIGN §7), so nobody may get them; they are kept for give_up_after, so that
+// to what it was, so nobody may get them; they are kept for give_up_after, so that
 // undoing the change loses nothing, and then dropped(policy_changed). The time runs on over
 // restarts. Threads: belongs to the delivery thread, but for entries(); add() before it runs.
 #pragma once

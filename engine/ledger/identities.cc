@@ -1,4 +1,4 @@
-// The identities of DESIGN §7 over one snapshot.
+// The identities of the README, "What it promises", over one snapshot.
 #include <numeric>
 #include <utility>
 

@@ -1,5 +1,5 @@
 // The numbers of `sidecast stats`, read from shared memory by anybody who may read the ring
-// directory: they answer when the engine hangs or is dead. The identities of DESIGN §7 hold over
+// directory: they answer when the engine hangs or is dead. The identities of the README hold over
 // them; check_identities() says which does not.
 #pragma once
 

@@ -4,7 +4,7 @@
 //   record -> its account's groups + those that take all accounts
 //          -> API key allowed? no: kFiltered -> session kept? no: kSampledOut -> kRouted
 //
-// Every group returned counts as `matched` for each of its members (DESIGN §7), and the decision
+// Every group returned counts as `matched` for each of its members, and the decision
 // says which of filtered, sampled_out or routed it is: matched = filtered + sampled_out + routed
 // holds by construction. A record for which nothing is returned is `unrouted`.
 #pragma once
