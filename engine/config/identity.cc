@@ -93,7 +93,7 @@ std::string identity_hash(const DestinationConfig& destination,
   const auto& options = destination.type->options;
   for (const auto& [name, value] : destination.options.values) {
     const auto option = std::find_if(options.begin(), options.end(),
-                                     [&](const Option& one) { return one.name == name; });
+                                     [&key = name](const Option& one) { return one.name == key; });
     if (option != options.end() && option->tuning) continue;
     canonical.add(Text(name));
     canonical.add(Text(value));
