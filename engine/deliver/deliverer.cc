@@ -1,7 +1,6 @@
 #include "engine/deliver/deliverer.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace sidecast {
@@ -9,9 +8,13 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick{250};
 constexpr std::chrono::milliseconds kReliefPause{20};
-// A destination that delivers holds others up when so many times as much waits for it as for the
-// fastest.
-constexpr std::uint64_t kFarBehind = 3;
+// A destination that delivers holds others up when its batches wait so long, and so many times as
+// long as those of another one that gets a comparable amount (at least that part of it).
+constexpr std::chrono::seconds kLagMax{2};
+constexpr int kFarBehind = 3;
+constexpr double kComparable = 1.0 / 3;
+// Behind that far, it is compared with everybody.
+constexpr std::chrono::seconds kLagIntolerable{10};
 
 }  // namespace
 
@@ -75,19 +78,25 @@ Pinned Deliverer::pinned(Instant now) const {
   return pinned;
 }
 
+bool Deliverer::holds_others_up(const Outlet& outlet, Instant now) const {
+  const auto lag = outlet.lag(now);
+  if (lag < kLagMax) return false;
+  const double comparable_bytes =
+      lag < kLagIntolerable ? outlet.recent_bytes(now) * kComparable : 0.0;
+  return std::any_of(outlets_.begin(), outlets_.end(), [&](const auto& other) {
+    return other != nullptr && other->accepts(now) && other->lag(now) * kFarBehind < lag &&
+           other->recent_bytes(now) >= comparable_bytes;
+  });
+}
+
 Outlet* Deliverer::victim(const Missing& missing, Pinned& pinned, Instant now, bool urgent) const {
-  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
-  for (const auto& outlet : outlets_) {
-    if (outlet != nullptr && outlet->delivers(now)) least = std::min(least, outlet->queued_bytes());
-  }
   Outlet* chosen = nullptr;
   bool chosen_delivers = true;
   for (const auto& outlet : outlets_) {
     const SealedBatch* const oldest = outlet == nullptr ? nullptr : outlet->oldest();
     if (oldest == nullptr) continue;  // all it holds is under way
     const bool delivers = outlet->delivers(now);
-    // Who is as far as the others holds nobody up.
-    if (delivers && (!urgent || outlet->queued_bytes() / kFarBehind <= least)) continue;
+    if (delivers && !(urgent && holds_others_up(*outlet, now))) continue;
     const bool better =
         chosen == nullptr || (chosen_delivers && !delivers) ||
         (chosen_delivers == delivers && outlet->queued_bytes() > chosen->queued_bytes());
@@ -108,7 +117,8 @@ void Deliverer::relieve(const std::function<Missing()>& missing, bool urgent) {
   const std::uint64_t goal = std::max(first.stage_bytes, first.body_bytes);
   if (goal == 0) return;
   Pinned pins = pinned(now);
-  std::uint64_t dropped = held_.drop_oldest(goal);
+  // Held records have no bodies.
+  std::uint64_t dropped = first.stage_bytes > 0 ? held_.drop_oldest(first.stage_bytes) : 0;
   const auto is_missing = [&missing] {
     const Missing still = missing();
     return still.stage_bytes > 0 || still.body_bytes > 0;

@@ -33,7 +33,8 @@ class Deliverer {
   };
   // Drops the oldest batches of the fullest destinations that do not deliver until nothing is
   // missing, but none that others pin. When it is urgent, so do, after them, those that deliver but
-  // far slower than others.
+  // hold up others that get as much and take it far faster. If all are slow alike, nobody loses
+  // anything: the rings fill, and gateways shed bodies, which costs less than whole records.
   void relieve(const std::function<Missing()>& missing, bool urgent);
 
   // Once the loop has ended: the log's last words on losses.
@@ -47,6 +48,7 @@ class Deliverer {
  private:
   void tick();
   // Who loses its oldest batch next; null: nobody.
+  [[nodiscard]] bool holds_others_up(const Outlet& outlet, Instant now) const;
   [[nodiscard]] Outlet* victim(const Missing& missing, Pinned& pinned, Instant now,
                                bool urgent) const;
   [[nodiscard]] Pinned pinned(Instant now) const;

@@ -78,6 +78,12 @@ std::uint64_t HeldRecords::drop_oldest(std::uint64_t bytes) {
   const std::vector<HeldRecord> oldest(records_.begin(), end);
   records_.erase(records_.begin(), end);
   count();
+  if (!is_loss_told_) {
+    log_warning(
+        "memory is full: records held for destinations that were changed, disabled or removed are "
+        "dropped, oldest first; raise memory_limit");
+    is_loss_told_ = true;
+  }
   drop(oldest, ledger::DropReason::kBudget);
   return freed;
 }

@@ -46,6 +46,7 @@ class HeldRecords {
   Settler& settler_;
   std::chrono::seconds give_up_after_;
   std::vector<HeldRecord> records_;
+  bool is_loss_told_ = false;  // for want of memory: one line
   std::atomic<std::uint64_t> entries_{0};
 };
 

@@ -1,6 +1,7 @@
 #include "engine/deliver/outlet.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "engine/base/assert.h"
@@ -18,6 +19,8 @@ constexpr BackoffLimits kPauseLimits{.first = std::chrono::seconds(15),
 constexpr BackoffLimits kRetryLimits{};
 // With batches waiting and none answered for so long, a destination does not deliver.
 constexpr std::chrono::seconds kSilenceMax{5};
+// One bad answer costs a wait of a second or more; that alone is no reason to drop anything.
+constexpr std::chrono::seconds kOutagePatience{2};
 
 // relaxed everywhere: figures for stats, with this thread as their only writer.
 void add(ledger::Counter& counter, std::uint64_t count) {
@@ -55,7 +58,10 @@ void Outlet::submit(SealedBatchPtr sealed) {
                       accounts.end());
     }
   }
-  if (idle()) delivered_at_ = monotonic_now();
+  const Instant now = monotonic_now();
+  if (idle() && state_ == DestinationState::kOk) delivered_at_ = now;
+  recent_bytes_ = recent_bytes(now) + static_cast<double>(sealed->batch->uncompressed_bytes);
+  recent_at_ = now;
   queued_bytes_ += sealed->batch->uncompressed_bytes;
   if (is_piece_of_search(*sealed)) {
     expand(sealed, true);
@@ -286,12 +292,12 @@ void Outlet::cut(const SealedBatchPtr& sealed) {
 void Outlet::accepted(Breaker::Round round, const Verdict& verdict) {
   has_accepted_ = true;
   is_search_hopeless_ = false;
+  delivered_at_ = accepted_at_ = monotonic_now();
   answered(round, verdict);
 }
 
 void Outlet::answered(Breaker::Round round, const Verdict& verdict) {
   note_error(verdict.explanation);
-  delivered_at_ = monotonic_now();
   breaker_.succeeded(round, monotonic_now());
   if (breaker_.is_closed()) set_state(DestinationState::kOk, {});
 }
@@ -400,7 +406,21 @@ void Outlet::expire(Instant now) {
 }
 
 bool Outlet::delivers(Instant now) const noexcept {
-  return state_ == DestinationState::kOk && now - delivered_at_ < kSilenceMax;
+  return now - delivered_at_ < (state_ == DestinationState::kOk ? kSilenceMax : kOutagePatience);
+}
+
+bool Outlet::accepts(Instant now) const noexcept {
+  return accepted_at_ != Instant{} && now - accepted_at_ < kSilenceMax;
+}
+
+Instant::duration Outlet::lag(Instant now) const noexcept {
+  const SealedBatch* const batch = oldest();
+  return batch == nullptr ? Instant::duration::zero() : now - batch->sealed_at;
+}
+
+double Outlet::recent_bytes(Instant now) const noexcept {
+  constexpr std::chrono::duration<double> kHalfLife{3.0};
+  return recent_bytes_ * std::exp2(-((now - recent_at_) / kHalfLife));
 }
 
 bool Outlet::drop_oldest() {

@@ -48,7 +48,7 @@ class Outlet {
          Context context);
 
   void submit(SealedBatchPtr sealed);
-  // Drops what is older than the give-up age. Called about once a second.
+  // Drops what is older than the give-up age. Called a few times a second.
   void expire(Instant now);
   // Drops the oldest waiting batch for want of memory. False: nothing waits.
   bool drop_oldest();
@@ -61,8 +61,14 @@ class Outlet {
     if (!ready_.empty()) return ready_.front().sealed.get();
     return waiting_.empty() ? nullptr : waiting_.front().get();
   }
-  // Its last answer was a good one and is not long ago.
+  // It took something not long ago, or has only just begun to fail.
   [[nodiscard]] bool delivers(Instant now) const noexcept;
+  // It took something not long ago. One that refuses all it gets is quick, and no measure.
+  [[nodiscard]] bool accepts(Instant now) const noexcept;
+  // How long its oldest batch has been waiting for its turn; zero when none is.
+  [[nodiscard]] Instant::duration lag(Instant now) const noexcept;
+  // Uncompressed, of batches that came lately: what came some seconds ago counts half, and so on.
+  [[nodiscard]] double recent_bytes(Instant now) const noexcept;
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] bool idle() const noexcept {
     return waiting_.empty() && ready_.empty() && !search_ && breaker_.under_way() == 0;
@@ -130,7 +136,10 @@ class Outlet {
   std::uint64_t batch_bytes_max_ = std::numeric_limits<std::uint64_t>::max();
   bool has_accepted_ = false;  // something, since the last search that found everything refused
   bool is_search_hopeless_ = false;
-  Instant delivered_at_{};       // or had nothing to deliver
+  Instant delivered_at_{};  // or had nothing to deliver
+  Instant accepted_at_{};
+  double recent_bytes_ = 0;  // as of recent_at_
+  Instant recent_at_{};
   HttpLoop::TimerId timer_ = 0;  // 0 = none
   ledger::DestinationState state_ = ledger::DestinationState::kOk;
   LossLog losses_;

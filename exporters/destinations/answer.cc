@@ -311,7 +311,7 @@ std::string explain(const Response& response, std::string_view code, std::string
 }
 
 std::string shown_text(const Request& request, std::string_view text) {
-  const std::string said = scrub(printable(text), request);
+  std::string said = scrub(printable(text), request);
   if (said.size() <= kServerTextBytesMax) return said;
   return std::string(utf8_prefix(said, kServerTextBytesMax - 3)) + "...";
 }

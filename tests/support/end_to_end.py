@@ -123,7 +123,7 @@ class EndToEndTest(unittest.TestCase):
         logged = set(self.logged_ids())
         self.assertGreater(len(logged), 0, "the writer logged nothing")
         missing, unknown = logged - set(received.spans), set(received.spans) - logged
-        self.assertFalse(missing, f"{name}: {len(missing)} of {len(logged)} written records did not arrive")
+        self.assertFalse(len(missing), f"{name}: {len(missing)} of {len(logged)} written records did not arrive")
         self.assertFalse(unknown, f"{name}: {len(unknown)} records arrived that nobody wrote")
         self.assertFalse(received.unequal_repeats, f"{name}: repeats that are not the same span")
         for generation, spans in received.spans.items():
