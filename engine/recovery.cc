@@ -51,7 +51,6 @@ std::vector<ledger::Suspect> find_poison(Ledger& ledger) {
 
 void drop_damaged(const std::vector<std::unique_ptr<stage::Segment>>& segments, Ledger& ledger,
                   stage::RedoLog& redo, stage::Stage& stage) {
-  if (stage.damaged().empty()) return;
   std::vector<std::uint64_t> pending(ledger.destination_count());
   for (const auto& segment : segments) {
     for (std::uint64_t offset = 0; offset < segment->head();) {
@@ -77,6 +76,15 @@ void drop_damaged(const std::vector<std::unique_ptr<stage::Segment>>& segments, 
     redo.set_counter(ledger, damaged, damaged.load(kRelaxed) + routed - settled);
     redo.commit();
     lost += routed - settled;
+  }
+  if (stage.damaged().empty()) {
+    if (lost == 0) return;
+    log_error(
+        "{} staged records are gone and counted as dropped(damaged): a file of the stage was "
+        "removed "
+        "or changed from outside",
+        lost);
+    return;
   }
   log_error(
       "{} segments of the stage are set aside as *.damaged, {} records in them are "

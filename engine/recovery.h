@@ -28,7 +28,8 @@ struct Recovery {
 // there at many kills) are poison.
 [[nodiscard]] std::vector<ledger::Suspect> find_poison(Ledger& ledger);
 
-// Counts what was in segments that are damaged: nobody can settle it, so it is dropped(damaged).
+// Counts what was staged and is in no segment any more, because one is damaged or gone: nobody can
+// settle it, so it is dropped(damaged).
 // Then sets them aside. After the redo records, before sort_entries().
 void drop_damaged(const std::vector<std::unique_ptr<stage::Segment>>& segments, Ledger& ledger,
                   stage::RedoLog& redo, stage::Stage& stage);

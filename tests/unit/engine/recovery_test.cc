@@ -211,6 +211,18 @@ TEST_F(Recovery, DamagedSegmentBecomesACountedDropAndTheRestIsDelivered) {
   }
 }
 
+TEST_F(Recovery, SegmentThatWasDeletedBecomesACountedDropToo) {
+  stage_for(otlp("one", server_), 200, 64U << 10U);
+  const std::string stage = EnginePaths(directory_.path()).stage;
+  const auto first = std::filesystem::directory_iterator(stage)->path();
+  std::filesystem::remove(first);
+  EXPECT_TRUE(drain(otlp("one", server_)));
+  const DestinationStats one = stats().destinations[0];
+  EXPECT_GT(count(one.dropped, "damaged"), 0U);
+  EXPECT_EQ(one.delivered + count(one.dropped, "damaged"), 200U);
+  EXPECT_TRUE(check_identities(stats()).empty());
+}
+
 TEST_F(Recovery, LedgerThatIsYoungerThanItsRingsAddsUp) {
   const HttpServer alive;
   ASSERT_TRUE(drain(otlp("one", alive)));
