@@ -26,7 +26,7 @@ namespace ipc = boost::interprocess;
 using namespace std::chrono_literals;
 
 constexpr std::size_t kBodyBytes = 2048;
-constexpr auto kPatience = 1s;  // for what takes microseconds when nothing is locked
+constexpr auto kPatience = 3s;  // for what takes milliseconds when nothing is locked
 
 // What is stormed. Each function runs in a process of its own; the object is the parent's.
 class Subject {
