@@ -136,11 +136,35 @@ struct Limits {
   std::uint64_t batch_bytes_max = 4U << 20U;  // uncompressed
 };
 
+// Which spans a request becomes where its `trace` object names more than the generation.
+enum class TreeShape : std::uint8_t {
+  kFull,        // root -> group -> generation -> attempts
+  kOpenRouter,  // generation -> attempts; the other names are metadata
+};
+
+// Names that moved between OpenTelemetry's GenAI conventions v1.41.1 and their development text.
+enum class GenAiNames : std::uint8_t { kReleased, kDevelopment };
+
+// What a destination takes of one span's attributes; 0 = no bound. What is over it is left out or
+// cut, and says so. Values never nest: a structure is one JSON text.
+struct AttributeCaps {
+  std::uint32_t name_bytes_max = 0;   // attributes with longer names are left out, counted
+  std::uint32_t value_bytes_max = 0;  // longer texts are cut and end in a marker; JSON stays JSON
+  std::uint32_t list_values_max = 0;  // longer lists lose their end
+  std::uint32_t count_max = 0;        // per span; the last ones are left out, counted
+  bool operator==(const AttributeCaps&) const = default;
+};
+
 // How a group's records become bytes. Everything in it is part of the group's identity.
 struct DialectOptions {
   std::vector<std::pair<std::string, std::string>> resource;  // resource attributes, in this order
   bool always_hash_trace_id = false;
   bool shared_roots = false;
+  TreeShape tree = TreeShape::kFull;
+  GenAiNames gen_ai_names = GenAiNames::kReleased;
+  bool flat_metadata = false;  // openinference: metadata.<key> instead of one JSON text
+  AttributeCaps caps;
+  bool operator==(const DialectOptions&) const = default;
 };
 // A pure function: no clock, no state. Returned views live in `arena` or in the trace.
 using Dialect = SpanSet (*)(const Trace&, const DialectOptions&, Arena& arena);

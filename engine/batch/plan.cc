@@ -12,10 +12,8 @@ bool writes_same_bytes(const Group& a, const Group& b) {
   const Format& x = a.format;
   const Format& y = b.format;
   return x.dialect == y.dialect && x.encoder == y.encoder &&
-         x.dialect_options.resource == y.dialect_options.resource &&
-         x.dialect_options.always_hash_trace_id == y.dialect_options.always_hash_trace_id &&
-         x.dialect_options.shared_roots == y.dialect_options.shared_roots &&
-         a.privacy_mode == b.privacy_mode && a.privacy_keep == b.privacy_keep;
+         x.dialect_options == y.dialect_options && a.privacy_mode == b.privacy_mode &&
+         a.privacy_keep == b.privacy_keep;
 }
 
 }  // namespace

@@ -55,6 +55,19 @@ void add_privacy(Canonical& canonical, const DestinationConfig& destination) {
   canonical.add(destination.privacy_mode ? destination.privacy_keep : std::vector<std::string>());
 }
 
+void add_dialect_options(Canonical& canonical, const DialectOptions& options) {
+  canonical.add_pairs(options.resource);
+  canonical.add(std::uint64_t{options.always_hash_trace_id});
+  canonical.add(std::uint64_t{options.shared_roots});
+  canonical.add(static_cast<std::uint64_t>(options.tree));
+  canonical.add(static_cast<std::uint64_t>(options.gen_ai_names));
+  canonical.add(std::uint64_t{options.flat_metadata});
+  canonical.add(std::uint64_t{options.caps.name_bytes_max});
+  canonical.add(std::uint64_t{options.caps.value_bytes_max});
+  canonical.add(std::uint64_t{options.caps.list_values_max});
+  canonical.add(std::uint64_t{options.caps.count_max});
+}
+
 }  // namespace
 
 std::string group_hash(const DestinationConfig& destination) {
@@ -62,7 +75,7 @@ std::string group_hash(const DestinationConfig& destination) {
   const Format& format = destination.exporter->format();
   SIDECAST_ASSERT(format.dialect != nullptr);
   SIDECAST_ASSERT(format.encoder != nullptr);
-  Canonical canonical("group 1");
+  Canonical canonical("group 2");
   canonical.add(destination.accounts);
   canonical.add(destination.api_keys_include);
   canonical.add(destination.api_keys_exclude);
@@ -71,9 +84,7 @@ std::string group_hash(const DestinationConfig& destination) {
   add_privacy(canonical, destination);
   canonical.add(format.dialect->name);
   canonical.add(format.encoder->name);
-  canonical.add_pairs(format.dialect_options.resource);
-  canonical.add(std::uint64_t{format.dialect_options.always_hash_trace_id});
-  canonical.add(std::uint64_t{format.dialect_options.shared_roots});
+  add_dialect_options(canonical, format.dialect_options);
   canonical.add(static_cast<std::uint64_t>(format.compression));
   canonical.add(std::uint64_t{format.whole_batch});
   canonical.add(std::uint64_t{format.limits.batch_records_max});

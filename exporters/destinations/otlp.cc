@@ -199,12 +199,8 @@ Status OtlpExporter::read_format(const OptionValues& options) {
                         : *codec == "zstd" ? Compression::kZstd
                                            : Compression::kNone;
 
-  const auto hashes = parse_flag("always_hash_trace_id", options.get("always_hash_trace_id"));
-  if (!hashes) return fail(hashes.error());
-  format_.dialect_options.always_hash_trace_id = *hashes;
-  const auto shares = parse_flag("shared_roots", options.get("shared_roots"));
-  if (!shares) return fail(shares.error());
-  format_.dialect_options.shared_roots = *shares;
+  if (Status status = read_dialect_options(options); !status) return status;
+  if (Status status = read_caps(options); !status) return status;
 
   const auto records = parse_number("batch_records_max", options.get("batch_records_max"),
                                     {.min = 1, .max = 100'000});
@@ -215,6 +211,53 @@ Status OtlpExporter::read_format(const OptionValues& options) {
                                  {.min = 64U << 10U, .max = 64U << 20U});
   if (!bytes) return fail(bytes.error());
   format_.limits.batch_bytes_max = *bytes;
+  return {};
+}
+
+Status OtlpExporter::read_dialect_options(const OptionValues& options) {
+  DialectOptions& dialect = format_.dialect_options;
+  const std::pair<std::string_view, bool*> flags[] = {
+      {"always_hash_trace_id", &dialect.always_hash_trace_id},
+      {"shared_roots", &dialect.shared_roots},
+      {"flat_metadata", &dialect.flat_metadata},
+  };
+  for (const auto& flag : flags) {
+    const auto value = parse_flag(flag.first, options.get(flag.first));
+    if (!value) return fail(value.error());
+    *flag.second = *value;
+  }
+  static constexpr std::array<std::string_view, 2> kTrees = {"full", "openrouter"};
+  const auto tree = parse_choice("tree", options.get("tree"), kTrees);
+  if (!tree) return fail(tree.error());
+  dialect.tree = *tree == "full" ? TreeShape::kFull : TreeShape::kOpenRouter;
+  static constexpr std::array<std::string_view, 2> kNames = {"1.41.1", "development"};
+  const auto names = parse_choice("gen_ai_names", options.get("gen_ai_names"), kNames);
+  if (!names) return fail(names.error());
+  dialect.gen_ai_names = *names == "1.41.1" ? GenAiNames::kReleased : GenAiNames::kDevelopment;
+  return {};
+}
+
+Status OtlpExporter::read_caps(const OptionValues& options) {
+  AttributeCaps& caps = format_.dialect_options.caps;
+  constexpr std::uint64_t kMax = 64U << 20U;
+  const std::pair<std::string_view, std::uint32_t*> bounds[] = {
+      {"attribute_name_bytes_max", &caps.name_bytes_max},
+      {"attribute_bytes_max", &caps.value_bytes_max},
+      {"attribute_list_max", &caps.list_values_max},
+      {"attributes_max", &caps.count_max},
+  };
+  for (const auto& bound : bounds) {
+    const auto value = parse_bytes(bound.first, options.get(bound.first), {.min = 0, .max = kMax});
+    if (!value) return fail(value.error());
+    *bound.second = static_cast<std::uint32_t>(*value);
+  }
+  // Fewer would cut what a backend needs to know a span by.
+  constexpr std::uint32_t kLeast = 64;
+  for (const auto& bound : {bounds[1], bounds[3]}) {
+    if (*bound.second != 0 && *bound.second < kLeast) {
+      return fail(std::string(bound.first) + " is 0 or at least " + std::to_string(kLeast));
+    }
+  }
   return {};
 }
 

@@ -35,13 +35,21 @@ struct OtlpPreset {
   std::string_view compression = "gzip";
   std::string_view batch_bytes_max = "4MiB";  // uncompressed: reference "destinations-otlp" §2.3
   std::string_view retry_statuses = "";       // retried against the standard
+  std::string_view tree = "full";
+  std::string_view gen_ai_names = "1.41.1";
+  std::string_view flat_metadata = "false";
+  // What the backend cuts or refuses in silence; 0 = no bound. See AttributeCaps.
+  std::string_view attribute_name_bytes_max = "0";
+  std::string_view attribute_bytes_max = "0";
+  std::string_view attribute_list_max = "0";
+  std::string_view attributes_max = "0";
   // An empty request proves address and credentials at most backends; where that is not known, the
   // probe is one marked span.
   bool is_probed_with_span = false;
 };
 
 // The options that every preset has besides its own, with the preset's defaults.
-inline constexpr std::size_t kSharedOtlpOptions = 12;
+inline constexpr std::size_t kSharedOtlpOptions = 19;
 [[nodiscard]] constexpr std::array<Option, kSharedOtlpOptions> shared_otlp_options(
     const OtlpPreset& preset) {
   return {{
@@ -71,6 +79,27 @@ inline constexpr std::size_t kSharedOtlpOptions = 12;
       {.name = "shared_roots",
        .fallback = "false",
        .help = "Requests of one trace share its root and group spans."},
+      {.name = "tree",
+       .fallback = preset.tree,
+       .help = "full: root, group, generation, attempts; openrouter: generation and attempts."},
+      {.name = "gen_ai_names",
+       .fallback = preset.gen_ai_names,
+       .help = "Version of OpenTelemetry's GenAI names: 1.41.1 or development."},
+      {.name = "flat_metadata",
+       .fallback = preset.flat_metadata,
+       .help = "openinference: one attribute metadata.<key> each instead of one JSON text."},
+      {.name = "attribute_name_bytes_max",
+       .fallback = preset.attribute_name_bytes_max,
+       .help = "Attributes with longer names are left out; 0 = none."},
+      {.name = "attribute_bytes_max",
+       .fallback = preset.attribute_bytes_max,
+       .help = "Longer texts are cut, with a marker, e.g. 4095; 0 = none."},
+      {.name = "attribute_list_max",
+       .fallback = preset.attribute_list_max,
+       .help = "Longer lists lose their end; 0 = none."},
+      {.name = "attributes_max",
+       .fallback = preset.attributes_max,
+       .help = "Attributes of one span; the last are left out; 0 = no bound."},
       {.name = "batch_records_max",
        .fallback = "512",
        .help = "Records in one request.",
@@ -100,6 +129,8 @@ class OtlpExporter final : public Exporter {
   explicit OtlpExporter(const OtlpPreset& preset) : preset_(preset) {}
 
   [[nodiscard]] Status read_format(const OptionValues& options);
+  [[nodiscard]] Status read_dialect_options(const OptionValues& options);
+  [[nodiscard]] Status read_caps(const OptionValues& options);
   [[nodiscard]] Status read_resource(const OptionValues& options);
   [[nodiscard]] Status read_url(const OptionValues& options);
   [[nodiscard]] Status read_headers(const OptionValues& options);

@@ -56,6 +56,7 @@ constexpr OtlpPreset kPresets[] = {
      .headers = kArizeHeaders,
      .resource = kArizeResource,
      .dialect = "openinference",
+     .flat_metadata = "true",  // Arize filters on metadata.<key>
      .is_probed_with_span = true},
     {.name = "otlp",
      .summary = "OpenTelemetry Collector, or any backend that takes OTLP over HTTP",

@@ -46,6 +46,13 @@ ArenaVector<Metadatum> unused_settings(const DialectContext& context) {
   if (!settings.parent_span_id && !settings.parent_span_id_text.empty()) {
     unused.push_back({"parent_span_id", settings.parent_span_id_text, false});
   }
+  if (context.options.tree != TreeShape::kFull) {
+    const auto text = [&unused](Text key, Text value) {
+      if (!value.empty()) unused.push_back({key, value, false});
+    };
+    text("trace_name", settings.trace_name);
+    text("span_name", settings.span_name);
+  }
   return unused;
 }
 

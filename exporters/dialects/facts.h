@@ -15,7 +15,8 @@ namespace sidecast {
 [[nodiscard]] ArenaVector<Metadatum> gateway_facts(const Trace& trace, Arena& arena);
 
 // The user's metadata that the tree could not express: a trace id that was hashed, a parent that is
-// no span id. As texts, under the names they were sent with.
+// no span id, names of spans that this shape of tree lacks. As texts, under the names they were
+// sent with.
 [[nodiscard]] ArenaVector<Metadatum> unused_settings(const DialectContext& context);
 
 // One JSON object: the user's keys as they are, then those of `more` that the user has not, then

@@ -138,25 +138,32 @@ void write_documents(AttributeWriter& out, Text list, const ArenaVector<Document
 
 // ---- What all kinds share ----------------------------------------------------------------------
 
-Text metadata_json(const DialectContext& context, bool with_gateway) {
+// One JSON text; flattened where the reader filters on metadata.<key>. Never both: they would
+// collide in readers that unfold dotted names.
+void write_metadata(const DialectContext& context, std::span<const Metadatum> facts,
+                    AttributeWriter& out) {
   const ArenaVector<Metadatum>& user = context.trace.metadata;
   const ArenaVector<Metadatum> unused = unused_settings(context);
-  ArenaVector<Metadatum> facts(context.arena.resource());
-  if (with_gateway) facts = gateway_facts(context.trace, context.arena);
-  if (user.empty() && unused.empty() && facts.empty()) return {};
+  if (context.options.flat_metadata) {
+    out.add_outside(keys::kMetadataPrefix, user);
+    out.add_outside(keys::kMetadataPrefix, unused);
+    out.add_outside(keys::kMetadataGatewayPrefix, facts);
+    return;
+  }
+  if (user.empty() && unused.empty() && facts.empty()) return;
   JsonText text(512);
   write_metadata(text.writer(), user, unused, facts);
-  return text.finish(context.arena);
+  out.text(keys::kMetadata, text.finish(context.arena));
 }
 
-void write_common(const DialectContext& context, Text kind, AttributeWriter& out,
-                  bool with_gateway) {
+void write_common(const DialectContext& context, Text kind, std::span<const Metadatum> facts,
+                  AttributeWriter& out) {
   const Trace& trace = context.trace;
   out.text(keys::kSpanKind, kind);
   out.text(keys::kSessionId, trace.identity.session_id);
   out.text(keys::kUserId, trace.identity.user_id);
   out.texts(keys::kTags, trace.tags);
-  out.text(keys::kMetadata, metadata_json(context, with_gateway));
+  write_metadata(context, facts, out);
 }
 
 void write_values(const Trace& trace, AttributeWriter& out) {
@@ -282,7 +289,7 @@ void paint_generation(const DialectContext& context, const SpanSlot& slot, Span&
   } else if (span.name.empty()) {
     span.name = openinference_name(trace);
   }
-  write_common(context, openinference_kind(trace.kind), out, true);
+  write_common(context, openinference_kind(trace.kind), gateway_facts(trace, context.arena), out);
   write_outcome(context, slot, span, out);
   write_kind(context, out);
   out.add_outside({}, trace.attributes);
@@ -308,35 +315,41 @@ void paint_explicit(const DialectContext& context, const SpanSlot& slot, Span& s
 
 void paint_level(const DialectContext& context, const SpanSlot& slot, Span& span) {
   AttributeWriter out(span.attributes, context.arena);
-  write_common(context, "CHAIN", out, false);
+  write_common(context, "CHAIN", {}, out);
   write_outcome(context, slot, span, out);
   // Arize previews a trace from its root.
   if (slot.role == SpanRole::kRoot) write_values(context.trace, out);
 }
 
-Text attempt_json(const SpanSlot& slot, Arena& arena) {
+ArenaVector<Metadatum> attempt_facts(const SpanSlot& slot, Arena& arena) {
   const Attempt& attempt = *slot.attempt;
-  JsonText text;
-  JsonWriter& json = text.writer();
-  const auto add = [&json](Text key, Text value) {
-    if (!value.empty()) json.key(key).string(value);
+  ArenaVector<Metadatum> facts(arena.resource());
+  const auto add = [&facts](Text key, Text value) {
+    if (!value.empty()) facts.push_back({key, value, false});
   };
-  json.begin_object();
-  json.key("attempt_index").unsigned_integer(slot.attempt_index);
+  facts.push_back({"attempt_index", static_cast<std::int64_t>(slot.attempt_index), false});
   add("provider_name", attempt.provider);
   add("model", attempt.model);
   add("endpoint", attempt.endpoint);
-  if (attempt.http_status != 0) json.key("http_status").integer(attempt.http_status);
-  json.end_object();
-  return text.finish(arena);
+  if (attempt.http_status != 0) {
+    facts.push_back({"http_status", std::int64_t{attempt.http_status}, false});
+  }
+  return facts;
 }
 
 void paint_attempt(const DialectContext& context, const SpanSlot& slot, Span& span) {
   AttributeWriter out(span.attributes, context.arena);
+  const ArenaVector<Metadatum> facts = attempt_facts(slot, context.arena);
   out.text(keys::kSpanKind, "CHAIN");
   out.text(keys::kSessionId, context.trace.identity.session_id);
   out.text(keys::kUserId, context.trace.identity.user_id);
-  out.text(keys::kMetadata, attempt_json(slot, context.arena));
+  if (context.options.flat_metadata) {
+    out.add_outside(keys::kMetadataPrefix, facts);
+  } else {
+    JsonText text;
+    write_metadata(text.writer(), facts, {}, {});
+    out.text(keys::kMetadata, text.finish(context.arena));
+  }
   write_outcome(context, slot, span, out);
 }
 

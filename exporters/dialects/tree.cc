@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "exporters/dialects/attribute_writer.h"
+#include "exporters/dialects/caps.h"
 #include "exporters/dialects/keys.h"
 
 namespace sidecast {
@@ -74,8 +75,10 @@ class TreeBuilder {
       return std::move(set_);
     }
     set_.spans.reserve(3 + trace.attempts.size());
-    add_level(SpanRole::kRoot, "root", trace.settings.trace_name);
-    add_level(SpanRole::kGroup, "group", trace.settings.span_name);
+    if (context_.options.tree == TreeShape::kFull) {
+      add_level(SpanRole::kRoot, "root", trace.settings.trace_name);
+      add_level(SpanRole::kGroup, "group", trace.settings.span_name);
+    }
     const SpanSlot slot{.role = SpanRole::kGeneration};
     Span& generation = add(slot, trace.settings.generation_name);
     generation.span_id = generation_span_id(trace, trace_id_);
@@ -116,6 +119,7 @@ class TreeBuilder {
       span.status_message = failure.message.empty() ? failure.type : failure.message;
     }
     paint_(context_, slot, span);
+    apply_caps(context_.options.caps, span, context_.arena);
   }
 
   void add_level(SpanRole role, Text role_name, Text name) {

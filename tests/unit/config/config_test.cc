@@ -2,6 +2,7 @@
 #include "engine/config/config.h"
 
 #include <map>
+#include <set>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -223,6 +224,24 @@ TEST(GroupHash, ChangesWithAllThatDecidesRecordsOrBytes) {
             group_with("  privacy_mode: true\n  privacy_keep: [x]\n"));
   EXPECT_NE(group_with("  api_keys: {include: [x]}\n"), group_with("  api_keys: {exclude: [x]}\n"));
   EXPECT_NE(group_with("  accounts: [ab, c]\n"), group_with("  accounts: [a, bc]\n"));
+}
+
+TEST(GroupHash, ChangesWithEveryOptionOfADialect) {
+  const auto group = [](const std::string& line) {
+    const auto config = parse_config(
+        "destinations:\n- name: a\n  type: otlp\n  endpoint: http://localhost\n" + line, "gw.yaml");
+    return config ? config->destinations[0].group : config.error().message();
+  };
+  std::set<std::string> groups = {group("")};
+  for (const char* line :
+       {"  dialect: openinference\n", "  always_hash_trace_id: true\n", "  shared_roots: true\n",
+        "  tree: openrouter\n", "  gen_ai_names: development\n", "  flat_metadata: true\n",
+        "  attribute_name_bytes_max: 255\n", "  attribute_bytes_max: 4095\n",
+        "  attribute_list_max: 64\n", "  attributes_max: 128\n", "  service_name: other\n"}) {
+    const std::string hash = group(line);
+    EXPECT_EQ(hash.size(), 32U) << hash;
+    EXPECT_TRUE(groups.insert(hash).second) << line;
+  }
 }
 
 TEST(GroupHash, IgnoresWhatChangesNeitherRecordsNorBytes) {

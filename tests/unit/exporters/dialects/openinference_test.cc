@@ -292,5 +292,19 @@ TEST_F(OpenInference, ExplicitSpansKeepTheirKindAndTheirOwnAttributes) {
   EXPECT_EQ(text_of(write(), "agent.name"), "planner");
 }
 
+TEST_F(OpenInference, FlatMetadataReplacesTheJsonText) {
+  trace.attempts.push_back({"A", "m", "/v1", trace.start, trace.end, 503, "overloaded", "busy"});
+  DialectOptions options;
+  options.flat_metadata = true;
+  const SpanSet set = write_openinference(trace, options, arena);
+  for (const Span& span : set.spans) {
+    EXPECT_EQ(find_attribute(span.attributes, "metadata"), nullptr) << span.name;
+  }
+  EXPECT_EQ(text_of(set.spans[0], "metadata.feature"), "search");
+  EXPECT_EQ(value_of<std::int64_t>(set.spans[0], "metadata.build"), 42);
+  EXPECT_EQ(text_of(set.spans[0], "metadata.gateway.account"), "acme");
+  EXPECT_EQ(value_of<std::int64_t>(set.spans[1], "metadata.http_status"), 503);
+}
+
 }  // namespace
 }  // namespace sidecast

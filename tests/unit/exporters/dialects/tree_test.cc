@@ -217,5 +217,25 @@ TEST(Tree, TheResourceNamesAServiceWhateverTheOptions) {
   EXPECT_EQ(set.resource.size(), 2U);
 }
 
+TEST(Tree, OpenRoutersShapeHasOneGenerationAndItsAttempts) {
+  Arena arena;
+  Trace trace = chat_trace(arena);
+  trace.settings.trace_name = "root";
+  trace.settings.span_name = "group";
+  trace.attempts.push_back({"A", "m", "/v1", trace.start, trace.end, 503, "overloaded", "busy"});
+  DialectOptions options;
+  options.tree = TreeShape::kOpenRouter;
+  const SpanSet set = write_generic(trace, options, arena);
+  ASSERT_EQ(set.spans.size(), 2U);
+  EXPECT_TRUE(set.spans[0].parent_span_id.is_zero());
+  EXPECT_EQ(set.spans[1].parent_span_id, set.spans[0].span_id);
+  // The ids are those of the full tree: a destination's shape is nobody else's business.
+  const SpanSet full = write_generic(trace, DialectOptions{}, arena);
+  ASSERT_EQ(full.spans.size(), 4U);
+  EXPECT_EQ(set.spans[0].span_id, full.spans[2].span_id);
+  // The names that make no span here are told all the same.
+  EXPECT_EQ(text_of(set.spans[0], "trace.metadata.span_name"), "group");
+}
+
 }  // namespace
 }  // namespace sidecast
