@@ -11,6 +11,7 @@ inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;  // the thing asked for failed
 inline constexpr int kExitUsage = 2;   // wrong usage or config
 
+void add_convert(CLI::App& app, int& exit_code);
 void add_init(CLI::App& app, int& exit_code);
 void add_replay(CLI::App& app, int& exit_code);
 void add_ring(CLI::App& app, int& exit_code);
