@@ -267,6 +267,10 @@ bool is_html(const Response& response) {
          lower_case(header_value(response, "content-type")).starts_with("text/html");
 }
 
+bool is_grpc(const Response& response) {
+  return lower_case(header_value(response, "content-type")).starts_with("application/grpc");
+}
+
 std::string server_text(const Response& response) {
   const std::string_view body = std::string_view(response.body).substr(0, kErrorBodyBytesMax);
   if (body.empty()) return {};

@@ -29,6 +29,7 @@ inline constexpr std::size_t kServerTextBytesMax = 300;
 [[nodiscard]] std::string server_text(const Response& response);
 
 [[nodiscard]] bool is_html(const Response& response);
+[[nodiscard]] bool is_grpc(const Response& response);
 // A refusal that is about size, for servers that say 400 where they mean 413.
 [[nodiscard]] bool names_size(std::string_view text);
 

@@ -394,11 +394,14 @@ Verdict judge_otlp(const Request& request, const Response& response, Timestamp n
                           response.status < 300;
   if (!is_success) return judge_refusal(request, response, now, retried_statuses);
   Verdict verdict;
-  if (is_html(response)) {
-    // A web page is no receiver, whatever its status: a login page, or an app that answers every
-    // path. Counting it as delivered would lose all data without a word.
+  if (is_html(response) || is_grpc(response)) {
+    // No receiver of this protocol, whatever its status: a login page, an app that answers every
+    // path, the port for gRPC, which tells a failure behind its 200. Counting it as delivered would
+    // lose all data without a word.
     verdict.kind = Verdict::Kind::kPause;
-    verdict.explanation = explain(response, "", "check the endpoint: a web page answered");
+    verdict.explanation = explain(response, "",
+                                  is_html(response) ? "check the endpoint: a web page answered"
+                                                    : "check the endpoint: a gRPC server answered");
     verdict.server_text = shown_text(request, server_text(response));
     return verdict;
   }

@@ -299,6 +299,12 @@ TEST_F(OtlpAnswer, ExplanationIsOurOwnWordsOnly) {
             "HTTP 200; rejected spans: 1");
 }
 
+TEST_F(OtlpAnswer, AnswerOfGrpcIsNoReceiver) {
+  const Verdict verdict = judge(200, "", "application/grpc+proto");
+  EXPECT_EQ(verdict.kind, Verdict::Kind::kPause);
+  EXPECT_EQ(verdict.explanation, "HTTP 200; check the endpoint: a gRPC server answered");
+}
+
 TEST_F(OtlpAnswer, NamesOutOfACertificateAreNotRepeated) {
   Response response;
   response.failure = Response::Failure::kTls;
