@@ -6,7 +6,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
-#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <stdexcept>
@@ -142,6 +141,8 @@ struct HttpServer::Impl {
   void accept_all();
   void serve(Stream& stream, std::size_t connection);
   bool answer(Stream& stream, const ScriptedReply& reply);  // false: the connection is over
+  void drip(Stream& stream, const std::string& text);
+  [[nodiscard]] bool pause(std::chrono::milliseconds time);  // false: the server ends
   ScriptedReply next_reply();
 
   int listener = -1;
@@ -250,10 +251,28 @@ void HttpServer::Impl::serve(Stream& stream, std::size_t connection) {
   }
 }
 
+bool HttpServer::Impl::pause(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex);
+  return !changed.wait_for(lock, time, [&] { return stopping.load(); });
+}
+
+void HttpServer::Impl::drip(Stream& stream, const std::string& text) {
+  constexpr std::chrono::milliseconds kPause{20};
+  for (const char byte : text) {
+    if (!stream.write(std::string(1, byte)) || !pause(kPause)) return;
+  }
+}
+
 bool HttpServer::Impl::answer(Stream& stream, const ScriptedReply& reply) {
   using Manner = ScriptedReply::Manner;
+  if (reply.delay.count() > 0 && !pause(reply.delay)) return false;
   if (reply.manner == Manner::kReset) {
     stream.reset_on_close();
+    return false;
+  }
+  if (reply.manner == Manner::kClosed) return false;
+  if (reply.manner == Manner::kNoHttp) {
+    (void)stream.write(std::string("\0\0\x12\x04 these are no words of HTTP\r\n", 34));
     return false;
   }
   if (reply.manner == Manner::kHeld || reply.manner == Manner::kNever) {
@@ -263,6 +282,14 @@ bool HttpServer::Impl::answer(Stream& stream, const ScriptedReply& reply) {
   }
   std::string head = "HTTP/1.1 " + std::to_string(reply.status) + " Scripted\r\n";
   for (const auto& [name, value] : reply.headers) head += name + ": " + value + "\r\n";
+  if (reply.manner == Manner::kHalfHead) {
+    (void)stream.write("HTTP/1.1 20");
+    return false;
+  }
+  if (reply.manner == Manner::kUntilClose) {
+    (void)stream.write(head + "Connection: close\r\n\r\n" + reply.body);
+    return false;
+  }
   if (reply.manner == Manner::kEndless) {
     if (!stream.write(head + "Connection: close\r\n\r\n")) return false;
     while (!stopping && stream.write(reply.body)) {
@@ -273,8 +300,13 @@ bool HttpServer::Impl::answer(Stream& stream, const ScriptedReply& reply) {
     head += "Content-Length: " + std::to_string(reply.body.size()) + "\r\n";
   }
   head += "\r\n";
-  if (reply.manner == Manner::kHalf) {
+  if (reply.manner == Manner::kHalf || reply.manner == Manner::kResetInBody) {
+    if (reply.manner == Manner::kResetInBody) stream.reset_on_close();
     (void)stream.write(head + reply.body.substr(0, reply.body.size() / 2));
+    return false;
+  }
+  if (reply.manner == Manner::kDripped) {
+    if (stream.write(head)) drip(stream, reply.body);
     return false;
   }
   return stream.write(head + reply.body) && reply.manner != Manner::kWholeAndClose;
@@ -328,16 +360,6 @@ std::size_t HttpServer::connection_count() const {
 bool HttpServer::wait_for_requests(std::size_t count) const {
   std::unique_lock lock(impl_->mutex);
   return impl_->changed.wait_for(lock, kWatchdog, [&] { return impl_->received.size() >= count; });
-}
-
-Certificate make_certificate(const std::string& directory) {
-  Certificate made{directory + "/certificate.pem", directory + "/key.pem"};
-  const std::string command =
-      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-      "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout '" +
-      made.key_file + "' -out '" + made.certificate_file + "' 2>/dev/null";
-  if (std::system(command.c_str()) != 0) throw std::runtime_error("openssl made no certificate");
-  return made;
 }
 
 std::uint16_t unused_port() {

@@ -6,6 +6,7 @@
 // thread. The destructor closes all and joins.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/support/certificate.h"
 
 namespace sidecast::test {
 
@@ -36,8 +39,14 @@ struct ScriptedReply {
     kHeld,          // whole, but not before release()
     kNever,         // the request is read and no answer ever comes
     kReset,         // the request is read, then the connection is reset
-    kResetUnread,   // reset after the first bytes of the request
+    kResetUnread,   // reset after the first bytes of the request; not by a rule
+    kClosed,        // the request is read, then the connection is closed without an answer
+    kHalfHead,      // closed in the middle of the status line
     kHalf,          // half of the body, then the connection is closed
+    kResetInBody,   // half of the body, then the connection is reset
+    kNoHttp,        // bytes of some other protocol, then the connection is closed
+    kUntilClose,    // whole, but only the end of the connection ends the body
+    kDripped,       // one byte of the body at a time, with pauses
     kEndless,       // the body again and again, until the client goes
     kWholeAndClose  // whole, then closed without a word, as a server does with an idle connection
   };
@@ -45,12 +54,7 @@ struct ScriptedReply {
   HeaderFields headers;
   std::string body;
   Manner manner = Manner::kWhole;
-};
-
-// PEM files for TLS; see make_certificate().
-struct Certificate {
-  std::string certificate_file;
-  std::string key_file;
+  std::chrono::milliseconds delay{0};  // before anything of it
 };
 
 class HttpServer {
@@ -81,9 +85,6 @@ class HttpServer {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// A fresh self-signed certificate for localhost and 127.0.0.1 in `directory`, by the openssl tool.
-[[nodiscard]] Certificate make_certificate(const std::string& directory);
 
 // A port of 127.0.0.1 at which nothing listens (just now).
 [[nodiscard]] std::uint16_t unused_port();
