@@ -4,19 +4,19 @@
 #include <array>
 #include <optional>
 
-#include <protozero/exception.hpp>
-#include <protozero/pbf_reader.hpp>
-#include <simdjson.h>
-
 #include "engine/base/utf8.h"
 #include "exporters/compress/compress.h"
 #include "exporters/destinations/answer.h"
+#include "exporters/destinations/template.h"
 #include "exporters/registry.h"
 
 namespace sidecast {
 namespace {
 
 constexpr std::string_view kProbeName = "sidecast-connection-test";
+// resource_spans { }: field 1, no bytes.
+constexpr std::string_view kBareResourceProtobuf("\x0a\x00", 2);
+constexpr std::string_view kBareResourceJson = "{}";
 
 // What the exporter or libcurl writes itself; two of one would contradict each other.
 constexpr std::array<std::string_view, 5> kOwnHeaders = {
@@ -30,115 +30,21 @@ std::string lower_case(std::string_view text) {
   return lowered;
 }
 
-// "Bearer {api_key}" with each {option} replaced by what `value_of` has for it; nothing when one of
-// them is empty.
-template <typename ValueOf>
-std::optional<std::string> expand(std::string_view pattern, const ValueOf& value_of) {
-  std::string text;
-  while (!pattern.empty()) {
-    const std::size_t open = pattern.find('{');
-    text += pattern.substr(0, open);
-    if (open == std::string_view::npos) break;
-    const std::size_t close = pattern.find('}', open);
-    if (close == std::string_view::npos) break;
-    const std::string_view value =
-        trim_blanks(value_of(pattern.substr(open + 1, close - open - 1)));
-    if (value.empty()) return std::nullopt;
-    text += value;
-    pattern.remove_prefix(close + 1);
-  }
-  return text;
-}
-
-bool names_secret(std::string_view pattern, std::span<const Option> options) {
-  return std::any_of(options.begin(), options.end(), [pattern](const Option& option) {
-    return option.secret && pattern.find("{" + std::string(option.name) + "}") != pattern.npos;
+bool is_host_part(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '-';
   });
 }
 
-struct PartialSuccess {
-  std::int64_t rejected_spans = 0;
-  std::string message;
-};
-
-std::optional<PartialSuccess> partial_success_of_protobuf(std::string_view body) {
-  std::optional<PartialSuccess> partial;
-  try {
-    protozero::pbf_reader response(body.data(), body.size());
-    while (response.next(1, protozero::pbf_wire_type::length_delimited)) {
-      protozero::pbf_reader fields = response.get_message();
-      if (!partial) partial.emplace();
-      while (fields.next()) {
-        switch (fields.tag_and_type()) {
-          case protozero::tag_and_type(1, protozero::pbf_wire_type::varint):
-            partial->rejected_spans = fields.get_int64();
-            break;
-          case protozero::tag_and_type(2, protozero::pbf_wire_type::length_delimited):
-            partial->message = fields.get_string();
-            break;
-          default:
-            fields.skip();
-        }
-      }
-    }
-  } catch (const protozero::exception&) {
-    return std::nullopt;
+// What of `path` the URL's own path does not end in already: backends show their base URL with more
+// or less of it (https://host, https://host/otlp, https://host/otlp/v1/traces).
+std::string_view rest_of_path(std::string_view given, std::string_view path) {
+  for (std::size_t size = path.size(); size > 0; --size) {
+    const bool is_segment_end = size == path.size() || path[size] == '/';
+    if (is_segment_end && given.ends_with(path.substr(0, size))) return path.substr(size);
   }
-  return partial;
-}
-
-// 64-bit numbers are strings in OTLP JSON, and numbers in much that claims to be.
-std::int64_t lenient_integer(const simdjson::dom::element& element) {
-  std::int64_t number = 0;
-  if (element.get(number) == simdjson::SUCCESS) return number;
-  double fraction = 0;
-  if (element.get(fraction) == simdjson::SUCCESS) {
-    return fraction >= 1 && fraction < 9e18 ? static_cast<std::int64_t>(fraction) : 0;
-  }
-  std::string_view text;
-  if (element.get(text) != simdjson::SUCCESS) return 0;
-  const auto parsed = parse_number("", text, {.min = 0, .max = INT64_MAX});
-  return parsed ? static_cast<std::int64_t>(*parsed) : 0;
-}
-
-std::optional<PartialSuccess> partial_success_of_json(std::string_view body) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element document;
-  if (parser.parse(body.data(), body.size()).get(document) != simdjson::SUCCESS) {
-    return std::nullopt;
-  }
-  for (const char* outer : {"partialSuccess", "partial_success"}) {
-    simdjson::dom::element fields;
-    if (document[outer].get(fields) != simdjson::SUCCESS) continue;
-    PartialSuccess partial;
-    simdjson::dom::element element;
-    for (const char* name : {"rejectedSpans", "rejected_spans"}) {
-      if (fields[name].get(element) == simdjson::SUCCESS) {
-        partial.rejected_spans = lenient_integer(element);
-      }
-    }
-    for (const char* name : {"errorMessage", "error_message"}) {
-      std::string_view text;
-      if (fields[name].get(text) == simdjson::SUCCESS) partial.message = text;
-    }
-    return partial;
-  }
-  return std::nullopt;
-}
-
-std::optional<PartialSuccess> partial_success(const Request& request, const Response& response) {
-  if (response.body.empty() || response.body_truncated) return std::nullopt;
-  std::string type = lower_case(header_value(response, "content-type"));
-  const auto is_known = [&type] {
-    return type.find("json") != std::string::npos || type.find("protobuf") != std::string::npos;
-  };
-  if (!is_known()) {
-    for (const Header& header : request.headers) {
-      if (lower_case(header.name) == "content-type") type = lower_case(header.value);
-    }
-  }
-  return type.find("json") != std::string::npos ? partial_success_of_json(response.body)
-                                                : partial_success_of_protobuf(response.body);
+  return path;
 }
 
 }  // namespace
@@ -161,14 +67,43 @@ Result<std::unique_ptr<const Exporter>> OtlpExporter::make(const OtlpPreset& pre
   return std::unique_ptr<const Exporter>(std::move(exporter));
 }
 
+// The endpoint given, with options in their places, else the region's.
+Result<std::string> OtlpExporter::base_url(const OptionValues& options) const {
+  const std::string_view endpoint = trim_blanks(options.get("endpoint"));
+  if (endpoint.empty()) {
+    std::vector<std::string_view> names;
+    for (const OtlpField& region : preset_.regions) names.push_back(region.name);
+    const auto region = parse_choice("region", trim_blanks(options.get("region")), names);
+    if (!region) return fail(region.error());
+    const auto found = std::find_if(preset_.regions.begin(), preset_.regions.end(),
+                                    [&](const OtlpField& each) { return each.name == *region; });
+    return std::string(found->value);
+  }
+  // What becomes part of a host must not bring a host of its own.
+  const auto url = fill_template(endpoint, [&](std::string_view name) -> Result<std::string_view> {
+    const std::string_view value = trim_blanks(options.get(name));
+    if (value.empty())
+      return fail("endpoint names {" + std::string(name) + "}, which has no value");
+    if (!is_host_part(value)) {
+      return fail(std::string(name) +
+                  " becomes part of a host; it must be letters, digits, . and -");
+    }
+    return value;
+  });
+  if (!url) return fail(url.error());
+  return url->value_or("");
+}
+
 Status OtlpExporter::read_url(const OptionValues& options) {
-  auto url = parse_url("endpoint", options.get("endpoint"));
+  const auto base = base_url(options);
+  if (!base) return fail(base.error());
+  auto url = parse_url("endpoint", *base);
   if (!url) return fail(url.error());
   std::string path(trim_blanks(options.get("traces_path")));
   if (!path.starts_with('/')) return fail("traces_path must begin with /, e.g. /v1/traces");
   while (path.ends_with('/')) path.pop_back();
   while (url->path.ends_with('/')) url->path.pop_back();
-  if (!url->path.ends_with(path)) url->path += path;
+  url->path += rest_of_path(url->path, path);
   if (url->path.empty()) url->path = "/";
   // Parsed again as a whole: the path option may hold what no URL may.
   const auto whole = parse_url("traces_path", url->text());
@@ -184,16 +119,19 @@ Status OtlpExporter::read_format(const OptionValues& options) {
   if (!dialect) return fail(dialect.error());
   format_.dialect = find_dialect(*dialect);
 
-  static constexpr std::array<std::string_view, 2> kEncodings = {"otlp_protobuf", "otlp_json"};
-  const auto encoding = parse_choice("encoding", options.get("encoding"), kEncodings);
+  std::vector<std::string_view> encodings;
+  if (preset_.takes_protobuf) encodings.emplace_back("otlp_protobuf");
+  if (preset_.takes_json) encodings.emplace_back("otlp_json");
+  const auto encoding = parse_choice("encoding", options.get("encoding"), encodings);
   if (!encoding) return fail(encoding.error());
   format_.encoder = find_encoder(*encoding);
   if (format_.encoder == nullptr) {
     return fail("encoding " + std::string(*encoding) + " is not part of this build");
   }
 
-  static constexpr std::array<std::string_view, 3> kCodecs = {"none", "gzip", "zstd"};
-  const auto codec = parse_choice("compression", options.get("compression"), kCodecs);
+  std::vector<std::string_view> codecs = {"none", "gzip"};
+  if (preset_.takes_zstd) codecs.emplace_back("zstd");
+  const auto codec = parse_choice("compression", options.get("compression"), codecs);
   if (!codec) return fail(codec.error());
   format_.compression = *codec == "gzip"   ? Compression::kGzip
                         : *codec == "zstd" ? Compression::kZstd
@@ -281,23 +219,39 @@ Status OtlpExporter::read_resource(const OptionValues& options) {
   if (!pairs) return fail(pairs.error());
   for (auto& [key, value] : *pairs) set(key, std::move(value));
   for (const OtlpField& field : preset_.resource) {
-    auto value = expand(field.value, [&](std::string_view name) { return options.get(name); });
-    if (!value) continue;
-    if (!is_valid_utf8(*value)) return fail(std::string(field.name) + " is not UTF-8");
-    set(field.name, std::move(*value));
+    auto value = fill_template(field.value, [&](std::string_view name) -> Result<std::string_view> {
+      if (!is_valid_utf8(options.get(name))) return fail(std::string(name) + " is not UTF-8");
+      return options.get(name);
+    });
+    if (!value) return fail(value.error());
+    if (*value) set(field.name, std::move(**value));
   }
   return {};
 }
 
 Status OtlpExporter::read_headers(const OptionValues& options) {
   headers_.push_back({"content-type", std::string(format_.encoder->content_type)});
+  const auto value_of = [&](std::string_view name) -> Result<std::string_view> {
+    if (!is_header_value(trim_blanks(options.get(name)))) {
+      return fail(std::string(name) + " holds a line break or control character");
+    }
+    return options.get(name);
+  };
   for (const OtlpField& field : preset_.headers) {
-    if (names_secret(field.value, preset_.options)) {
+    const auto names = options_of_template(field.value);
+    if (std::any_of(names.begin(), names.end(), [this](auto name) { return is_secret(name); })) {
       secret_headers_.push_back(field);
+      for (const std::string_view name : names) {
+        if (is_secret(name)) continue;
+        const auto value = value_of(name);
+        if (!value) return fail(value.error());
+        public_values_.emplace(name, *value);
+      }
       continue;
     }
-    auto value = expand(field.value, [&](std::string_view name) { return options.get(name); });
-    if (value) headers_.push_back({std::string(field.name), std::move(*value)});
+    auto value = fill_template(field.value, value_of);
+    if (!value) return fail(value.error());
+    if (*value) headers_.push_back({std::string(field.name), std::move(**value)});
   }
   for (const auto& [name, value] : options.headers) {
     if (!is_header_name(name)) return fail("headers: '" + name + "' is not a header name");
@@ -307,9 +261,16 @@ Status OtlpExporter::read_headers(const OptionValues& options) {
     if (std::find(kOwnHeaders.begin(), kOwnHeaders.end(), lower_case(name)) != kOwnHeaders.end()) {
       return fail("headers: " + name + " follows from the encoding and cannot be set");
     }
-    headers_.push_back({name, value});
+    Request request{.headers = std::move(headers_)};
+    set_header(request, name, value);  // the user's own wins over the preset's
+    headers_ = std::move(request.headers);
   }
   return {};
+}
+
+bool OtlpExporter::is_secret(std::string_view option) const noexcept {
+  return std::any_of(preset_.options.begin(), preset_.options.end(),
+                     [option](const Option& each) { return each.secret && each.name == option; });
 }
 
 // ---- Requests -----------------------------------------------------------------------------------
@@ -338,17 +299,20 @@ Status OtlpExporter::authorise(Request& request, const Secrets& secrets, Timesta
       return fail(std::string(option.name) + " is missing: " + std::string(option.help));
     }
   }
-  for (const OtlpField& field : secret_headers_) {
-    auto value = expand(field.value, [&](std::string_view name) -> std::string_view {
-      const auto found = secrets.find(name);
-      return found == secrets.end() ? std::string_view() : found->second.reveal();
-    });
-    if (!value) continue;
-    if (!is_header_value(*value)) {
-      return fail("the secret for header " + std::string(field.name) +
-                  " holds a line break or control character");
+  const auto value_of = [&](std::string_view name) -> Result<std::string_view> {
+    const auto public_value = public_values_.find(name);
+    if (public_value != public_values_.end()) return std::string_view(public_value->second);
+    const auto found = secrets.find(name);
+    if (found == secrets.end()) return std::string_view();
+    if (!is_header_value(trim_blanks(found->second.reveal()))) {
+      return fail(std::string(name) + " holds a line break or control character");
     }
-    set_header(request, field.name, std::move(*value));
+    return found->second.reveal();
+  };
+  for (const OtlpField& field : secret_headers_) {
+    auto value = fill_template(field.value, value_of);
+    if (!value) return fail(value.error());
+    if (*value) set_header(request, field.name, std::move(**value));
   }
   return {};
 }
@@ -358,65 +322,54 @@ Request OtlpExporter::probe(Timestamp now) const {
   Request request;
   request.url = url_;
   request.headers = headers_;
-  request.record_count = preset_.is_probed_with_span ? 1 : 0;
   const auto add = [&request](Bytes piece) {
     if (!piece.empty()) request.body.push_back(piece);
   };
   add(encoder.prefix);
-  if (preset_.is_probed_with_span) {
-    Arena arena(16U << 10U);
-    Trace trace(arena);
-    trace.is_explicit_span = true;
-    trace.kind = TraceKind::kChain;
-    trace.name = kProbeName;
-    trace.identity.generation_id = kProbeName;
-    trace.trace_id = hash_trace_id(kProbeName);
-    trace.start = now - std::chrono::milliseconds(1);
-    trace.end = now;
-    auto bytes = std::make_shared<ByteBuffer>();
-    encoder.write(trace, format_.dialect->write(trace, format_.dialect_options, arena), *bytes);
-    add(bytes->view());
-    request.keep_alive = std::move(bytes);
+  switch (preset_.probe) {
+    case OtlpProbe::kEmpty:
+      break;
+    case OtlpProbe::kBareResource:
+      add(format_.encoder->prefix.empty() ? kBareResourceProtobuf : kBareResourceJson);
+      break;
+    case OtlpProbe::kSpan: {
+      auto bytes = std::make_shared<ByteBuffer>(probe_span(now));
+      add(bytes->view());
+      request.record_count = 1;
+      request.keep_alive = std::move(bytes);
+    }
   }
   add(encoder.suffix);
   return request;
 }
 
+ByteBuffer OtlpExporter::probe_span(Timestamp now) const {
+  Arena arena(16U << 10U);
+  Trace trace(arena);
+  trace.is_explicit_span = true;
+  trace.kind = TraceKind::kChain;
+  trace.name = kProbeName;
+  trace.identity.generation_id = kProbeName;
+  trace.trace_id = hash_trace_id(kProbeName);
+  trace.start = now - std::chrono::milliseconds(1);
+  trace.end = now;
+  ByteBuffer bytes;
+  format_.encoder->write(trace, format_.dialect->write(trace, format_.dialect_options, arena),
+                         bytes);
+  return bytes;
+}
+
 // ---- Answers ------------------------------------------------------------------------------------
 
 Verdict OtlpExporter::judge(const Request& request, const Response& response, Timestamp now) const {
-  return judge_otlp(request, response, now, retried_statuses_);
-}
-
-Verdict judge_otlp(const Request& request, const Response& response, Timestamp now,
-                   std::span<const int> retried_statuses) {
-  const bool is_success = response.failure == Response::Failure::kNone && response.status >= 200 &&
-                          response.status < 300;
-  if (!is_success) return judge_refusal(request, response, now, retried_statuses);
-  Verdict verdict;
-  if (is_html(response) || is_grpc(response)) {
-    // No receiver of this protocol, whatever its status: a login page, an app that answers every
-    // path, the port for gRPC, which tells a failure behind its 200. Counting it as delivered would
-    // lose all data without a word.
+  Verdict verdict = judge_otlp(request, response, now, retried_statuses_);
+  const auto& paused = preset_.pause_statuses;
+  if (response.failure == Response::Failure::kNone &&
+      std::find(paused.begin(), paused.end(), response.status) != paused.end()) {
     verdict.kind = Verdict::Kind::kPause;
-    verdict.explanation = explain(response, "",
-                                  is_html(response) ? "check the endpoint: a web page answered"
-                                                    : "check the endpoint: a gRPC server answered");
-    verdict.server_text = shown_text(request, server_text(response));
-    return verdict;
-  }
-  const auto partial = partial_success(request, response);
-  if (!partial) return verdict;
-  verdict.server_text = shown_text(request, partial->message);
-  if (partial->rejected_spans > 0) {
-    verdict.kind = Verdict::Kind::kPartial;
-    verdict.reason = RejectReason::kPartial;
-    verdict.rejected_spans = static_cast<std::uint64_t>(partial->rejected_spans);
-    verdict.explanation =
-        explain(response, "", "rejected spans: " + std::to_string(verdict.rejected_spans));
-  } else if (!partial->message.empty()) {
-    // Without rejected spans the message is a warning; it is told and changes nothing.
-    verdict.explanation = explain(response, "", "accepted, with a warning");
+    verdict.blames_content = false;
+    verdict.retry_hint = retry_hint(response, now);
+    verdict.explanation = explain(response, known_code(response), preset_.pause_advice);
   }
   return verdict;
 }

@@ -1,7 +1,9 @@
 // One exporter for every backend that takes OTLP over HTTP. What differs between them is data: an
-// OtlpPreset, which is one row of the table in otlp_presets.cc.
+// OtlpPreset, which is one row of the tables in presets/.
 #pragma once
 
+#include <array>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,28 +15,39 @@
 
 namespace sidecast {
 
-// A name and a template of its value: "{option}" stands for that option's value. What has an option
-// in it that was not given is left out. Headers whose template names a secret option are added at
-// each attempt, by authorise().
+// A name and a template of its value (template.h). What has an option in it that was not given is
+// left out. Headers whose template names a secret option are added at each attempt, by authorise().
 struct OtlpField {
   std::string_view name;
   std::string_view value;
 };
 
+// What proves address and credentials at the least cost.
+enum class OtlpProbe {
+  kEmpty,         // a request without spans: authenticated, then answered, and nothing is stored
+  kBareResource,  // where a request without resources is refused: one resource without spans
+  kSpan,          // where neither is known to work: one marked span
+};
+
 struct OtlpPreset {
   std::string_view name;
   std::string_view summary;
-  std::string_view endpoint;  // its default; empty = the user must give one
-  std::string_view endpoint_help;
-  std::span<const Option> options;  // beyond the shared ones: credentials, project
-  std::span<const OtlpField> headers;
-  std::span<const OtlpField> resource;  // resource attributes
+  // Default of the endpoint; may be a template. Empty = the region's, else the user must give one.
+  std::string_view endpoint = "";
+  std::string_view endpoint_help = "";
+  std::span<const OtlpField> regions = {};  // of the option `region`: its value, its base URL
+  std::string_view traces_path = "/v1/traces";
+  std::span<const Option> options = {};  // beyond the shared ones: credentials, project
+  std::span<const OtlpField> headers = {};
+  std::span<const OtlpField> resource = {};  // resource attributes
   // Defaults of shared options, as text.
   std::string_view dialect = "generic";
   std::string_view encoding = "otlp_protobuf";
   std::string_view compression = "gzip";
   std::string_view batch_bytes_max = "4MiB";  // uncompressed: reference "destinations-otlp" §2.3
   std::string_view retry_statuses = "";       // retried against the standard
+  std::span<const int> pause_statuses = {};   // mean a wrong setting here: batches are kept
+  std::string_view pause_advice = "";         // what to do about these
   std::string_view tree = "full";
   std::string_view gen_ai_names = "1.41.1";
   std::string_view flat_metadata = "false";
@@ -43,9 +56,11 @@ struct OtlpPreset {
   std::string_view attribute_bytes_max = "0";
   std::string_view attribute_list_max = "0";
   std::string_view attributes_max = "0";
-  // An empty request proves address and credentials at most backends; where that is not known, the
-  // probe is one marked span.
-  bool is_probed_with_span = false;
+  // What is known not to be taken is refused before it is sent.
+  bool takes_protobuf = true;
+  bool takes_json = true;
+  bool takes_zstd = true;
+  OtlpProbe probe = OtlpProbe::kSpan;
 };
 
 // The options that every preset has besides its own, with the preset's defaults.
@@ -55,16 +70,24 @@ inline constexpr std::size_t kSharedOtlpOptions = 19;
   return {{
       {.name = "endpoint",
        .fallback = preset.endpoint,
-       .help = preset.endpoint_help,
-       .required = preset.endpoint.empty()},
+       .help = preset.regions.empty()
+                   ? preset.endpoint_help
+                   : "Base URL of a server of your own, instead of the region's.",
+       .required = preset.endpoint.empty() && preset.regions.empty()},
       {.name = "traces_path",
-       .fallback = "/v1/traces",
-       .help = "Appended to an endpoint whose path does not end in it; / = nothing."},
+       .fallback = preset.traces_path,
+       .help = "Appended to an endpoint that does not end in it; / = nothing."},
       {.name = "dialect",
        .fallback = preset.dialect,
        .help = "Which attributes the backend reads; `sidecast destinations` lists them."},
-      {.name = "encoding", .fallback = preset.encoding, .help = "otlp_protobuf or otlp_json."},
-      {.name = "compression", .fallback = preset.compression, .help = "none, gzip or zstd."},
+      {.name = "encoding",
+       .fallback = preset.encoding,
+       .help = !preset.takes_json       ? "otlp_protobuf; it takes nothing else."
+               : !preset.takes_protobuf ? "otlp_json; it takes nothing else."
+                                        : "otlp_protobuf or otlp_json."},
+      {.name = "compression",
+       .fallback = preset.compression,
+       .help = preset.takes_zstd ? "none, gzip or zstd." : "none or gzip; it takes nothing else."},
       {.name = "service_name", .fallback = "sidecast", .help = "Resource attribute service.name."},
       {.name = "resource_attributes",
        .fallback = "",
@@ -128,18 +151,23 @@ class OtlpExporter final : public Exporter {
  private:
   explicit OtlpExporter(const OtlpPreset& preset) : preset_(preset) {}
 
+  [[nodiscard]] Result<std::string> base_url(const OptionValues& options) const;
   [[nodiscard]] Status read_format(const OptionValues& options);
   [[nodiscard]] Status read_dialect_options(const OptionValues& options);
   [[nodiscard]] Status read_caps(const OptionValues& options);
   [[nodiscard]] Status read_resource(const OptionValues& options);
   [[nodiscard]] Status read_url(const OptionValues& options);
   [[nodiscard]] Status read_headers(const OptionValues& options);
+  [[nodiscard]] ByteBuffer probe_span(Timestamp now) const;
+  [[nodiscard]] bool is_secret(std::string_view option) const noexcept;
 
   const OtlpPreset& preset_;  // static storage
   Format format_;
   std::string url_;
   std::vector<Header> headers_;            // of every request, not secret
   std::vector<OtlpField> secret_headers_;  // templates for authorise()
+  // What these templates name besides secrets.
+  std::map<std::string, std::string, std::less<>> public_values_;
   std::vector<int> retried_statuses_;
 };
 

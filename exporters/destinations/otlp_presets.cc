@@ -1,93 +1,44 @@
-// Every plain OTLP backend is one row of kPresets: where it listens, what it wants in headers and
-// resource, and what it can read. Endpoints and limits: reference "destinations-otlp".
+// The tables of plain OTLP backends as destination types. A new backend is a row of
+// presets/llm.h or presets/tracing.h, and needs no line here.
 #include <array>
 #include <cstddef>
 #include <span>
 #include <utility>
 
-#include "exporters/destinations/otlp.h"
+#include "exporters/destinations/presets/llm.h"
+#include "exporters/destinations/presets/tracing.h"
 #include "exporters/registry.h"
 
 namespace sidecast {
 namespace {
 
-constexpr Option kOtlpOptions[] = {
-    {.name = "authorization",
-     .fallback = "",
-     .help = "Value of the Authorization header, with its scheme: Bearer ..., Basic ....",
-     .secret = true},
-};
-constexpr OtlpField kOtlpHeaders[] = {{"authorization", "{authorization}"}};
+constexpr std::size_t kLlmCount = std::size(presets::kLlm);
+constexpr std::size_t kPresetCount = kLlmCount + std::size(presets::kTracing);
 
-constexpr Option kArizeOptions[] = {
-    {.name = "api_key",
-     .fallback = "",
-     .help = "API key of the space.",
-     .secret = true,
-     .required = true},
-    {.name = "space_key",
-     .fallback = "",
-     .help = "Space ID (older consoles: Space Key).",
-     .secret = true,
-     .required = true},
-    {.name = "project",
-     .fallback = "",
-     .help = "Project name; made on first use.",
-     .required = true},
-};
-// Arize's SDKs changed names; receivers know both, and each space's age decides which it needs.
-constexpr OtlpField kArizeHeaders[] = {
-    {"authorization", "{api_key}"},
-    {"arize-space-id", "{space_key}"},
-    {"api_key", "{api_key}"},
-    {"space_id", "{space_key}"},
-};
-constexpr OtlpField kArizeResource[] = {
-    {"openinference.project.name", "{project}"},
-    {"model_id", "{project}"},
-};
-
-constexpr OtlpPreset kPresets[] = {
-    {.name = "arize",
-     .summary = "Arize AX (OpenInference over OTLP)",
-     .endpoint = "https://otlp.arize.com",
-     .endpoint_help = "Base URL of the region; EU: https://otlp.eu-west-1a.arize.com.",
-     .options = kArizeOptions,
-     .headers = kArizeHeaders,
-     .resource = kArizeResource,
-     .dialect = "openinference",
-     .flat_metadata = "true",  // Arize filters on metadata.<key>
-     .is_probed_with_span = true},
-    {.name = "otlp",
-     .summary = "OpenTelemetry Collector, or any backend that takes OTLP over HTTP",
-     .endpoint = "",
-     .endpoint_help = "Base or full URL, e.g. http://localhost:4318.",
-     .options = kOtlpOptions,
-     .headers = kOtlpHeaders,
-     .resource = {}},
-};
-constexpr std::size_t kPresetCount = std::size(kPresets);
+constexpr const OtlpPreset& preset_at(std::size_t index) {
+  return index < kLlmCount ? presets::kLlm[index] : presets::kTracing[index - kLlmCount];
+}
 
 // The preset's own options, then the shared ones.
 template <std::size_t kIndex>
 constexpr auto kOptionsOf = [] {
-  constexpr std::size_t kOwn = kPresets[kIndex].options.size();
+  constexpr std::size_t kOwn = preset_at(kIndex).options.size();
   std::array<Option, kOwn + kSharedOtlpOptions> all{};
-  for (std::size_t i = 0; i < kOwn; ++i) all[i] = kPresets[kIndex].options[i];
-  const auto shared = shared_otlp_options(kPresets[kIndex]);
+  for (std::size_t i = 0; i < kOwn; ++i) all[i] = preset_at(kIndex).options[i];
+  const auto shared = shared_otlp_options(preset_at(kIndex));
   for (std::size_t i = 0; i < shared.size(); ++i) all[kOwn + i] = shared[i];
   return all;
 }();
 
 template <std::size_t kIndex>
 Result<std::unique_ptr<const Exporter>> make_preset(const OptionValues& options) {
-  return OtlpExporter::make(kPresets[kIndex], options);
+  return OtlpExporter::make(preset_at(kIndex), options);
 }
 
 template <std::size_t... kIndex>
 constexpr std::array<Destination, kPresetCount> destinations_of(std::index_sequence<kIndex...>) {
-  return {{{.name = kPresets[kIndex].name,
-            .summary = kPresets[kIndex].summary,
+  return {{{.name = preset_at(kIndex).name,
+            .summary = preset_at(kIndex).summary,
             .options = kOptionsOf<kIndex>,
             .make = &make_preset<kIndex>}...}};
 }
