@@ -7,11 +7,13 @@
 // A failure begins a new round. Requests that were sent in an earlier round meet the same trouble:
 // their failures do not count again (four open requests and one bad second are one failure, not
 // four), and their successes do not end a wait that began after they were sent. A delay that the
-// server asked for holds whoever was told it, and nothing shortens it.
+// server asked for holds whoever was told it, and nothing shortens it; one of our own choice is
+// longer when the retry budget is spent, and shorter when there is a hurry.
 //
 // Pure: time and randomness come in. Threads: belongs to the delivery thread.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +21,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/deliver/backoff.h"
+#include "engine/deliver/retry_budget.h"
 #include "engine/deliver/window.h"
 
 namespace sidecast {
@@ -48,6 +51,7 @@ class Breaker {
 
   // The destination took a request of that round, or refused only that request.
   void succeeded(Round round, Instant now) noexcept {
+    budget_.answered();
     if (round != round_ || now < not_before_) return;
     is_open_ = false;
     failures_ = 0;
@@ -58,13 +62,22 @@ class Breaker {
   // [0, 1).
   void failed(Round round, const BackoffLimits& limits,
               std::optional<std::chrono::milliseconds> hint, Instant now, double random) noexcept {
+    if (hint) asked_until_ = std::max(asked_until_, now + *hint);
     if (round != round_) {
       if (hint && now + *hint > not_before_ && hint->count() > 0) wait_until(now + *hint);
       return;
     }
     ++round_;
     ++failures_;
-    wait_until(now + backoff_delay(limits, failures_, random, hint));
+    const Instant affordable = budget_.spend(now);
+    wait_until(std::max(now + backoff_delay(limits, failures_, random, hint), affordable));
+    hurried_ = std::max({now + backoff_delay(limits, 1, random, {}), asked_until_, affordable});
+  }
+
+  // Waiting costs more than asking: it waits no longer than after a first failure, unless the
+  // server asked for more or the budget is spent.
+  void hurry() noexcept {
+    if (is_open_) not_before_ = std::min(not_before_, std::max(hurried_, asked_until_));
   }
 
  private:
@@ -75,11 +88,14 @@ class Breaker {
   }
 
   Window window_;
+  RetryBudget budget_;
   std::size_t under_way_ = 0;
   bool is_open_ = false;
   unsigned failures_ = 0;
   Round round_ = 0;
   Instant not_before_{};
+  Instant asked_until_{};  // by the server
+  Instant hurried_{};      // what not_before_ becomes in a hurry
 };
 
 }  // namespace sidecast

@@ -126,6 +126,7 @@ void Deliverer::relieve(const std::function<Missing()>& missing, bool urgent) {
   while (dropped < goal && is_missing()) {
     Outlet* const outlet = victim(missing(), pins, now, urgent);
     if (outlet == nullptr) break;
+    outlet->hurry();
     const std::uint64_t before = outlet->queued_bytes();
     if (!outlet->drop_oldest()) break;
     dropped += std::max<std::uint64_t>(1, before - outlet->queued_bytes());

@@ -13,9 +13,10 @@ namespace {
 
 using ledger::DestinationState;
 
-// Credentials and addresses do not mend themselves within seconds.
+// Credentials and addresses do not mend themselves within seconds; once somebody has mended them,
+// several tries are left before the give-up age.
 constexpr BackoffLimits kPauseLimits{.first = std::chrono::seconds(15),
-                                     .max = std::chrono::minutes(5)};
+                                     .max = std::chrono::minutes(1)};
 constexpr BackoffLimits kRetryLimits{};
 // With batches waiting and none answered for so long, a destination does not deliver.
 constexpr std::chrono::seconds kSilenceMax{5};
@@ -165,7 +166,11 @@ void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const 
       if (send.is_piece) search_->bisect.accepted();
       break;
     case Verdict::Kind::kPartial:
-      accepted(round, verdict);
+      if (verdict.rejected_spans < range.count) {
+        accepted(round, verdict);
+      } else {
+        answered(round, verdict);  // it took nothing
+      }
       retire(send.sealed, range.count);
       context_.settler.partly_delivered(range, destination_.slot, bit_in(range.sealed),
                                         verdict.rejected_spans);
@@ -421,6 +426,13 @@ Instant::duration Outlet::lag(Instant now) const noexcept {
 double Outlet::recent_bytes(Instant now) const noexcept {
   constexpr std::chrono::duration<double> kHalfLife{3.0};
   return recent_bytes_ * std::exp2(-((now - recent_at_) / kHalfLife));
+}
+
+void Outlet::hurry() {
+  if (breaker_.is_closed() || breaker_.under_way() > 0) return;
+  const Instant before = breaker_.not_before();
+  breaker_.hurry();
+  if (breaker_.not_before() < before) pump_when_allowed();
 }
 
 bool Outlet::drop_oldest() {

@@ -50,6 +50,8 @@ class Outlet {
   void submit(SealedBatchPtr sealed);
   // Drops what is older than the give-up age. Called a few times a second.
   void expire(Instant now);
+  // Memory is short: a wait of our own choice may cost what the destination would take by now.
+  void hurry();
   // Drops the oldest waiting batch for want of memory. False: nothing waits.
   bool drop_oldest();
 

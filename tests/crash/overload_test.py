@@ -45,6 +45,11 @@ class Overload(end_to_end.EndToEndTest):
         self.assertEqual(stats["refusing"]["delivered"], 0)
         self.assertEqual(stats["healthy"]["dropped"]["budget"], 0)
 
+    def test_one_that_rejects_everything_in_its_answers_costs_its_neighbour_nothing(self):
+        stats = self.play(self.other("rejecting", "--misbehave", "partial=1000000"), memory_limit="32MiB")
+        self.assertEqual(stats["rejecting"]["delivered"], 0)
+        self.assertEqual(stats["healthy"]["dropped"]["budget"], 0)
+
 
 if __name__ == "__main__":
     unittest.main()

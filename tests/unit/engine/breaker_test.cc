@@ -132,5 +132,75 @@ TEST(Breaker, SlowStartFollowsRecovery) {
   EXPECT_EQ(breaker.failures(), 0U);
 }
 
+TEST(Breaker, HurryShortensAWaitOfOurOwnToThatAfterAFirstFailure) {
+  Breaker breaker = grown(2);
+  Instant now = kNow;
+  for (int i = 0; i < 4; ++i) {
+    now = breaker.not_before() + seconds(1);
+    fail(breaker, breaker.sent(), now);
+  }
+  ASSERT_EQ(breaker.not_before(), now + seconds(8));
+  breaker.hurry();
+  EXPECT_EQ(breaker.not_before(), now + seconds(1));
+  breaker.hurry();
+  EXPECT_EQ(breaker.not_before(), now + seconds(1)) << "it is no sooner for being asked again";
+}
+
+TEST(Breaker, HurryLeavesAloneWhatTheServerAskedFor) {
+  Breaker breaker = grown(2);
+  breaker.sent();
+  fail(breaker, breaker.sent(), kNow, seconds(3'120));
+  breaker.hurry();
+  EXPECT_EQ(breaker.not_before(), kNow + seconds(3'120));
+  // Nor does a shorter wish of a request that was sent before shorten it.
+  fail(breaker, 0, kNow + seconds(1), seconds(5));
+  breaker.hurry();
+  EXPECT_EQ(breaker.not_before(), kNow + seconds(3'120));
+}
+
+TEST(RetryBudget, HalfOfTheRequestsMayBeRetries) {
+  RetryBudget budget;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(budget.spend(kNow), kNow);
+    budget.answered();
+  }
+}
+
+// Two in three fail, a second apart: over ten minutes no more than the answers, the reserve and one
+// in ten seconds are retries.
+TEST(RetryBudget, MoreHaveToWait) {
+  RetryBudget budget;
+  Instant now = kNow;
+  int retries = 0;
+  int answers = 0;
+  while (now < kNow + std::chrono::minutes(10)) {
+    for (int i = 0; i < 2; ++i) {
+      now = std::max(now + seconds(1), budget.spend(now));
+      ++retries;
+    }
+    budget.answered();
+    ++answers;
+  }
+  EXPECT_LE(retries, answers + 10 + 60 + 1);
+  EXPECT_GE(retries, answers + 10 + 60 - 10) << "but not less";
+}
+
+TEST(Breaker, SpentBudgetOutlastsTheBackoff) {
+  Breaker breaker = grown(2);
+  // One in three is taken, at the very moment that it may be sent: the backoff never grows.
+  Instant now = kNow;
+  milliseconds longest{0};
+  for (int i = 0; i < 60; ++i) {
+    for (int j = 0; j < 2; ++j) {
+      fail(breaker, breaker.sent(), now);
+      longest = std::max(longest, std::chrono::ceil<milliseconds>(breaker.not_before() - now));
+      now = breaker.not_before();
+    }
+    succeed(breaker, breaker.sent(), now);
+  }
+  EXPECT_GT(longest, seconds(3)) << "the longest backoff after two failures is two seconds";
+  EXPECT_LE(longest, RetryBudget::kEarnedAfter) << "but it never starves";
+}
+
 }  // namespace
 }  // namespace sidecast

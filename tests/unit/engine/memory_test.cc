@@ -160,6 +160,28 @@ TEST_F(Memory, DeadDestinationIsDroppedFromBeforeTheRingFills) {
   EXPECT_GE(now.destinations[0].pending, 40U);
 }
 
+// Nine failures in a row are backed off from for more than a minute; meanwhile all that comes is
+// lost. The wait for the end is far shorter.
+TEST_F(Memory, DestinationIsAskedAgainSoonWhileWaitingCostsRecords) {
+  HttpServer dead;
+  constexpr std::string_view kSettings = "memory_limit: 16MiB\n";
+  ASSERT_TRUE(drain(otlp("dead", dead), kSettings));
+  dead.script(std::vector<ScriptedReply>(9, {.status = 503}));
+  std::atomic<bool> is_over{false};
+  Running engine(open(otlp("dead", dead), kSettings, false));
+  std::thread writer([&] {
+    Gateway gateway(directory_.path());
+    while (!is_over) {
+      gateway.write_many(1, {}, 64 * kKiB);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  wait_until([this] { return numbers().destinations[0].delivered > 0; });
+  is_over = true;
+  writer.join();
+  EXPECT_GT(count(numbers().destinations[0].dropped, "budget"), 0U);
+}
+
 TEST_F(Memory, RecordThatWaitsForRoomIsNotSuspectedWhenTheEngineIsKilled) {
   HttpServer server;
   constexpr std::string_view kSettings = "memory_limit: 32MiB\n";
