@@ -71,6 +71,7 @@ LIBRARIES = [
     ("zstd", ["zstd*.h", "zdict.h"], ["exporters/compress/*"]),
     ("ISA-L", ["isa-l*", "igzip_lib.h"], ["exporters/compress/*"]),
     ("libsodium", ["sodium*"], ["engine/base/*", "engine/config/*"]),
+    ("RE2", ["re2/*"], ["engine/config/*", "engine/route/*"]),
     ("spdlog", ["spdlog/*"], ["engine/base/log.*"]),
     ("fmt", ["fmt/*"], ["engine/*", "exporters/*"]),
     ("tl::expected", ["tl/*"], ["engine/*", "exporters/*"]),

@@ -13,6 +13,7 @@
 
 #include "engine/base/result.h"
 #include "engine/config/expand.h"
+#include "engine/config/filter_rules.h"
 #include "engine/config/problems.h"
 #include "exporters/exporter.h"
 
@@ -33,7 +34,11 @@ struct DestinationConfig {
   std::vector<std::string> accounts;          // empty = all accounts
   std::vector<std::string> api_keys_include;  // key ids or names; empty = all
   std::vector<std::string> api_keys_exclude;  // wins over include
-  double sampling_rate = 1.0;                 // 0 < rate <= 1
+  // Where a request was served: "global" (no region is known), "europe", "us" or a region's own
+  // name; empty = anywhere.
+  std::vector<std::string> regions;
+  FilterRules filter_rules;
+  double sampling_rate = 1.0;  // 0 < rate <= 1
   std::string sampling_salt;
   bool privacy_mode = false;
   std::vector<std::string> privacy_keep;  // attribute keys that stay in privacy mode

@@ -59,7 +59,6 @@ class DestinationReader {
     read_routing();
     read_privacy();
     read_delivery();
-    refuse_later_keys();
     // Without a type its options are unknown, and reporting each would bury the one real mistake.
     if (config_.type == nullptr) return std::nullopt;
     read_options();
@@ -147,9 +146,23 @@ class DestinationReader {
       keys_reader.read_set("exclude", config_.api_keys_exclude);
       keys_reader.finish();
     }
+    read_regions();
+    read_filter_rules(reader_, config_.filter_rules);
     reader_.read_number("sampling_rate", config_.sampling_rate, kSamplingRates);
     if (auto salt = reader_.read_text("sampling_salt"))
       config_.sampling_salt = std::move(salt->text);
+  }
+
+  void read_regions() {
+    read_selection(reader_, "regions", config_.regions);
+    for (std::string& region : config_.regions) {
+      std::transform(region.begin(), region.end(), region.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      if (region == "eu") region = "europe";
+    }
+    std::sort(config_.regions.begin(), config_.regions.end());
+    config_.regions.erase(std::unique(config_.regions.begin(), config_.regions.end()),
+                          config_.regions.end());
   }
 
   void read_privacy() {
@@ -168,11 +181,6 @@ class DestinationReader {
     reader_.read_count("connections", config_.connections_max, kConnections);
     reader_.read_flag("http2_prior_knowledge", config_.http2_prior_knowledge);
     if (auto file = reader_.read_text("ca_file")) config_.ca_file = std::move(file->text);
-  }
-
-  void refuse_later_keys() {
-    reader_.refuse("filter_rules", "use 'accounts', 'api_keys' and 'sampling_rate'");
-    reader_.refuse("regions", "give each region's gateways an engine of their own");
   }
 
   void read_options() {

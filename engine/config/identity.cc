@@ -68,6 +68,21 @@ void add_dialect_options(Canonical& canonical, const DialectOptions& options) {
   canonical.add(std::uint64_t{options.caps.count_max});
 }
 
+void add_filter(Canonical& canonical, const FilterRules& filter) {
+  canonical.add(static_cast<std::uint64_t>(filter.logic));
+  canonical.add(std::uint64_t{filter.groups.size()});
+  for (const FilterGroup& group : filter.groups) {
+    canonical.add(static_cast<std::uint64_t>(group.logic));
+    canonical.add(std::uint64_t{group.rules.size()});
+    for (const FilterRule& rule : group.rules) {
+      canonical.add(static_cast<std::uint64_t>(rule.field));
+      canonical.add(static_cast<std::uint64_t>(rule.compare));
+      canonical.add(Text(rule.text));
+      canonical.add(std::bit_cast<std::uint64_t>(rule.number));
+    }
+  }
+}
+
 }  // namespace
 
 std::string group_hash(const DestinationConfig& destination) {
@@ -75,10 +90,12 @@ std::string group_hash(const DestinationConfig& destination) {
   const Format& format = destination.exporter->format();
   SIDECAST_ASSERT(format.dialect != nullptr);
   SIDECAST_ASSERT(format.encoder != nullptr);
-  Canonical canonical("group 2");
+  Canonical canonical("group 3");
   canonical.add(destination.accounts);
   canonical.add(destination.api_keys_include);
   canonical.add(destination.api_keys_exclude);
+  canonical.add(destination.regions);
+  add_filter(canonical, destination.filter_rules);
   canonical.add(std::bit_cast<std::uint64_t>(destination.sampling_rate));
   canonical.add(Text(destination.sampling_rate < 1.0 ? Text(destination.sampling_salt) : Text()));
   add_privacy(canonical, destination);

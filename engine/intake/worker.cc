@@ -208,7 +208,9 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
                      .api_key_id = trace.identity.api_key_id,
                      .api_key_name = trace.identity.api_key_name,
                      .session_id = trace.identity.session_id,
-                     .trace_id = trace.trace_id};
+                     .trace_id = trace.trace_id,
+                     .region = trace.region,
+                     .trace = &trace};
   context_.plan->router.route(key, routed_);
   write_forms(trace);
   // Whatever happens from here on is not this record's doing, least of all a wait for room.

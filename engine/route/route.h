@@ -2,7 +2,8 @@
 // workers share one Router and swap to the next on reload.
 //
 //   record -> its account's groups + those that take all accounts
-//          -> API key allowed? no: kFiltered -> session kept? no: kSampledOut -> kRouted
+//          -> API key, region and filter rules allow it? no: kFiltered
+//          -> session kept? no: kSampledOut -> kRouted
 //
 // Every group returned counts as `matched` for each of its members, and the decision
 // says which of filtered, sampled_out or routed it is: matched = filtered + sampled_out + routed
@@ -20,6 +21,8 @@
 #include "engine/base/bytes.h"
 #include "engine/config/config.h"
 #include "engine/model/ids.h"
+#include "engine/model/trace.h"
+#include "engine/route/filter.h"
 #include "engine/route/groups.h"
 #include "engine/route/sampling.h"
 
@@ -32,6 +35,9 @@ struct RouteKey {
   Text api_key_name{};
   Text session_id{};
   TraceId trace_id{};
+  Text region{};  // where it was served
+  // For filter rules; null: there is nothing to look at, and no rule finds a value.
+  const Trace* trace = nullptr;
 };
 
 enum class Decision : std::uint8_t { kFiltered, kSampledOut, kRouted };
@@ -58,6 +64,8 @@ class Router {
   struct Rule {
     std::vector<std::string> keys_include;  // sorted; empty = all
     std::vector<std::string> keys_exclude;  // sorted
+    std::vector<std::string> regions;       // lower case; empty = anywhere
+    Filter filter;
     Sampling sampling;
   };
   struct AccountHash {
@@ -66,7 +74,7 @@ class Router {
   };
   using GroupIndices = std::vector<std::uint32_t>;
 
-  [[nodiscard]] Decision decide(const Rule& rule, const RouteKey& key) const noexcept;
+  [[nodiscard]] Decision decide(const Rule& rule, const RouteKey& key) const;
   void append(const GroupIndices& indices, const RouteKey& key, std::vector<Routed>& out) const;
 
   std::vector<Group> groups_;

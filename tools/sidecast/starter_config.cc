@@ -46,6 +46,8 @@ constexpr std::string_view kEngine =
 #     enabled: true
 #     accounts: [acme]                  only records of these accounts; without it, of all
 #     api_keys: {include: [team-a], exclude: [team-b]}      ids or names of gateway API keys
+#     regions: [europe]                 where it was served: europe, us, global, a region's name
+#     filter_rules: {groups: [{rules: [{field: model, operator: contains, value: gpt}]}]}
 #     sampling_rate: 0.25               share of sessions, 0.0001 to 1; a session is never split
 #     sampling_salt: other              keeps other sessions than destinations without it
 #     privacy_mode: true                no content leaves: no prompts, answers or error texts

@@ -174,13 +174,37 @@ TEST(ConfigErrors, OfWhatIsNotBuiltYetAreNeverSilence) {
        "gw.yaml:1:1: 'gateways' is not supported yet; every ring may speak for every account"},
   };
   for (const Case& c : cases) EXPECT_EQ(errors_of(c.text), Lines{std::string(c.error)}) << c.text;
-  EXPECT_EQ(
-      errors_in_destination("  filter_rules: {}\n"),
-      Lines{"gw.yaml:6:3: 'filter_rules' is not supported yet; use 'accounts', 'api_keys' and "
-            "'sampling_rate'"});
-  EXPECT_EQ(errors_in_destination("  regions: [eu]\n"),
-            Lines{"gw.yaml:6:3: 'regions' is not supported yet; give each region's gateways an "
-                  "engine of their own"});
+}
+
+TEST(ConfigErrors, OfFilterRulesSayWhatIsMeant) {
+  const auto rule = [](const std::string& text) {
+    return errors_in_destination("  filter_rules: {groups: [{rules: [" + text + "]}]}\n");
+  };
+  EXPECT_EQ(errors_in_destination("  filter_rules: {}\n"),
+            Lines{"gw.yaml:6:17: 'filter_rules' needs 'groups'"});
+  EXPECT_EQ(errors_in_destination("  filter_rules: {groups: [{rules: []}]}\n"),
+            Lines{"gw.yaml:6:28: a group needs 1 to 64 'rules'"});
+  EXPECT_EQ(rule("{field: modle, operator: equals, value: x}"),
+            Lines{"gw.yaml:6:37: unknown field 'modle'; did you mean 'model'?"});
+  EXPECT_EQ(rule("{field: model, operator: greater, value: x}"),
+            Lines{"gw.yaml:6:51: 'operator' must be one of equals, not_equals, contains, "
+                  "not_contains, regex, starts_with, ends_with, gt, lt, gte, lte, exists, "
+                  "not_exists"});
+  EXPECT_EQ(rule("{field: model, operator: gt, value: 1}"),
+            Lines{"gw.yaml:6:51: this operator compares numbers, and the field is text"});
+  EXPECT_EQ(rule("{field: total_cost, operator: contains, value: 1}"),
+            Lines{"gw.yaml:6:56: this operator compares text, and the field is a number"});
+  EXPECT_EQ(rule("{field: total_cost, operator: gt, value: much}"),
+            Lines{"gw.yaml:6:70: 'value' must be a number for this field"});
+  EXPECT_EQ(rule("{field: model, operator: equals}"),
+            Lines{"gw.yaml:6:36: this rule needs a 'value'"});
+  EXPECT_EQ(rule("{field: model, operator: exists, value: x}"),
+            Lines{"gw.yaml:6:69: 'exists' and 'not_exists' take no 'value'"});
+  EXPECT_EQ(rule("{operator: exists}"), Lines{"gw.yaml:6:36: a rule needs 'field'"});
+  EXPECT_EQ(rule("{field: model, operator: regex, value: 'a('}"),
+            Lines{"gw.yaml:6:68: 'value' is not an expression of RE2's syntax and bounds "
+                  "(there is no look-around)"});
+  EXPECT_EQ(rule("{field: input, operator: regex, value: '((a{100}){100}){100}'}").size(), 1U);
 }
 
 TEST(ConfigErrors, OfYamlItselfSayWhere) {

@@ -94,6 +94,15 @@ destinations:
     enabled: false
     accounts: [beta, acme, beta]
     api_keys: {include: [team-a], exclude: [team-b, 17]}
+    regions: [US, eu, europe]
+    filter_rules:
+      logic: or
+      groups:
+        - rules: [{field: model, operator: starts_with, value: gpt}]
+        - logic: or
+          rules:
+            - {field: total_cost, operator: gt, value: 0.01}
+            - {field: user_id, operator: not_exists}
     sampling_rate: 0.25
     sampling_salt: pepper
     privacy_mode: true
@@ -114,6 +123,14 @@ destinations:
   EXPECT_EQ(destination.accounts, (std::vector<std::string>{"acme", "beta"}));
   EXPECT_EQ(destination.api_keys_include, std::vector<std::string>{"team-a"});
   EXPECT_EQ(destination.api_keys_exclude, (std::vector<std::string>{"17", "team-b"}));
+  EXPECT_EQ(destination.regions, (std::vector<std::string>{"europe", "us"}));
+  const FilterRules rules{
+      FilterLogic::kOr,
+      {{FilterLogic::kAnd, {{FilterField::kModel, FilterOperator::kStartsWith, "gpt", 0}}},
+       {FilterLogic::kOr,
+        {{FilterField::kTotalCost, FilterOperator::kGreater, "", 0.01},
+         {FilterField::kUserId, FilterOperator::kNotExists, "", 0}}}}};
+  EXPECT_EQ(destination.filter_rules, rules);
   EXPECT_DOUBLE_EQ(destination.sampling_rate, 0.25);
   EXPECT_EQ(destination.sampling_salt, "pepper");
   EXPECT_TRUE(destination.privacy_mode);
@@ -215,8 +232,24 @@ TEST(GroupHash, ChangesWithAllThatDecidesRecordsOrBytes) {
   const std::string plain = group_with("");
   for (const char* lines :
        {"  accounts: [x]\n", "  api_keys: {include: [x]}\n", "  api_keys: {exclude: [x]}\n",
-        "  sampling_rate: 0.5\n", "  privacy_mode: true\n", "  compression: zstd\n"}) {
+        "  sampling_rate: 0.5\n", "  privacy_mode: true\n", "  compression: zstd\n",
+        "  regions: [us]\n",
+        "  filter_rules: {groups: [{rules: [{field: model, operator: exists}]}]}\n"}) {
     EXPECT_NE(group_with(lines), plain) << lines;
+  }
+  const auto with_rule = [](const std::string& group) {
+    return group_with("  filter_rules: {groups: [{" + group + "}]}\n");
+  };
+  std::set<std::string> hashes;
+  for (const char* group :
+       {"rules: [{field: model, operator: exists}]", "rules: [{field: provider, operator: exists}]",
+        "rules: [{field: model, operator: not_exists}]",
+        "logic: or, rules: [{field: model, operator: exists}]",
+        "rules: [{field: model, operator: equals, value: a}]",
+        "rules: [{field: model, operator: equals, value: b}]",
+        "rules: [{field: total_cost, operator: gt, value: 1}]",
+        "rules: [{field: total_cost, operator: gt, value: 2}]"}) {
+    EXPECT_TRUE(hashes.insert(with_rule(group)).second) << group;
   }
   EXPECT_NE(group_with("  sampling_rate: 0.5\n"),
             group_with("  sampling_rate: 0.5\n  sampling_salt: x\n"));
@@ -248,7 +281,9 @@ TEST(GroupHash, IgnoresWhatChangesNeitherRecordsNorBytes) {
   const std::string plain = group_with("");
   for (const char* lines :
        {"  headers: {X-Scope: blue}\n", "  project: other\n", "  second_key: ${env:KEY}\n",
-        "  timeout: 1s\n", "  connections: 1\n", "  sampling_salt: x\n", "  privacy_keep: [x]\n"}) {
+        "  timeout: 1s\n", "  connections: 1\n", "  sampling_salt: x\n", "  privacy_keep: [x]\n",
+        "  filter_rules: {enabled: false, groups: [{rules: [{field: model, operator: "
+        "exists}]}]}\n"}) {
     EXPECT_EQ(group_with(lines), plain) << lines;
   }
   EXPECT_EQ(group_with("  accounts: [a, b]\n"), group_with("  accounts: [b, a, a]\n"));
