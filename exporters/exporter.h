@@ -40,6 +40,7 @@ struct Header {
 struct Request {
   std::string method = "POST";
   std::string url;
+  bool http2 = false;  // HTTP/2 even without TLS, which negotiates it: gRPC
   std::vector<Header> headers;
   std::vector<Bytes> body;
   std::shared_ptr<const void> keep_alive;

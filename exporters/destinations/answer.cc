@@ -305,6 +305,11 @@ std::string_view known_code(const Response& response) {
   return trim_blanks(body.substr(0, 64)).starts_with('{') ? code_of_json(body) : std::string_view();
 }
 
+std::string_view grpc_code_name(int number) noexcept {
+  const bool is_known = number >= 0 && number < static_cast<int>(kGrpcCodes.size());
+  return kGrpcCodes[is_known ? static_cast<std::size_t>(number) : 2];
+}
+
 std::string explain(const Response& response, std::string_view code, std::string_view advice) {
   const bool is_answer = response.failure == Response::Failure::kNone;
   std::string line = is_answer ? "HTTP " + std::to_string(response.status)

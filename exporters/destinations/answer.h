@@ -37,6 +37,9 @@ inline constexpr std::size_t kServerTextBytesMax = 300;
 // JSON): one of a fixed list, or empty.
 [[nodiscard]] std::string_view known_code(const Response& response);
 
+// The name of a gRPC status of google/rpc/code.proto; UNKNOWN for any other number.
+[[nodiscard]] std::string_view grpc_code_name(int number) noexcept;
+
 // "HTTP 503 (UNAVAILABLE); what to do", one printable line. `code` and `advice` may be empty and
 // are never a server's free text.
 [[nodiscard]] std::string explain(const Response& response, std::string_view code,

@@ -4,9 +4,11 @@
 #include <array>
 #include <optional>
 
+#include "engine/base/assert.h"
 #include "engine/base/utf8.h"
 #include "exporters/compress/compress.h"
 #include "exporters/destinations/answer.h"
+#include "exporters/destinations/grpc.h"
 #include "exporters/destinations/template.h"
 #include "exporters/registry.h"
 
@@ -19,8 +21,9 @@ constexpr std::string_view kBareResourceProtobuf("\x0a\x00", 2);
 constexpr std::string_view kBareResourceJson = "{}";
 
 // What the exporter or libcurl writes itself; two of one would contradict each other.
-constexpr std::array<std::string_view, 5> kOwnHeaders = {
-    "content-type", "content-encoding", "content-length", "transfer-encoding", "host"};
+constexpr std::array<std::string_view, 7> kOwnHeaders = {
+    "content-type", "content-encoding", "content-length", "transfer-encoding", "host",
+    "te",           "grpc-encoding"};
 
 std::string lower_case(std::string_view text) {
   std::string lowered(text);
@@ -57,14 +60,25 @@ Result<std::unique_ptr<const Exporter>> OtlpExporter::make(const OtlpPreset& pre
   const auto shared = shared_otlp_options(preset);
   if (Status status = check_required(options, preset.options); !status) return fail(status.error());
   if (Status status = check_required(options, shared); !status) return fail(status.error());
+  if (Status status = exporter->read_protocol(options); !status) return fail(status.error());
   if (Status status = exporter->read_url(options); !status) return fail(status.error());
   if (Status status = exporter->read_format(options); !status) return fail(status.error());
+  if (Status status = exporter->read_limits(options); !status) return fail(status.error());
   if (Status status = exporter->read_resource(options); !status) return fail(status.error());
   if (Status status = exporter->read_headers(options); !status) return fail(status.error());
   auto statuses = parse_statuses("retry_statuses", options.get("retry_statuses"));
   if (!statuses) return fail(statuses.error());
   exporter->retried_statuses_ = std::move(*statuses);
   return std::unique_ptr<const Exporter>(std::move(exporter));
+}
+
+Status OtlpExporter::read_protocol(const OptionValues& options) {
+  std::vector<std::string_view> protocols = {"http"};
+  if (preset_.takes_grpc) protocols.emplace_back("grpc");
+  const auto protocol = parse_choice("protocol", options.get("protocol"), protocols);
+  if (!protocol) return fail(protocol.error());
+  is_grpc_ = *protocol == "grpc";
+  return {};
 }
 
 // The endpoint given, with options in their places, else the region's.
@@ -99,6 +113,14 @@ Status OtlpExporter::read_url(const OptionValues& options) {
   if (!base) return fail(base.error());
   auto url = parse_url("endpoint", *base);
   if (!url) return fail(url.error());
+  if (is_grpc_) {
+    const std::string origin = url->scheme + "://" + url->authority;
+    if (url->path.find_first_not_of('/') != std::string::npos || !url->query.empty()) {
+      return fail("endpoint: gRPC has a path of its own, write " + origin);
+    }
+    url_ = origin + std::string(kGrpcTracesPath);
+    return {};
+  }
   std::string path(trim_blanks(options.get("traces_path")));
   if (!path.starts_with('/')) return fail("traces_path must begin with /, e.g. /v1/traces");
   while (path.ends_with('/')) path.pop_back();
@@ -121,7 +143,7 @@ Status OtlpExporter::read_format(const OptionValues& options) {
 
   std::vector<std::string_view> encodings;
   if (preset_.takes_protobuf) encodings.emplace_back("otlp_protobuf");
-  if (preset_.takes_json) encodings.emplace_back("otlp_json");
+  if (preset_.takes_json && !is_grpc_) encodings.emplace_back("otlp_json");
   const auto encoding = parse_choice("encoding", options.get("encoding"), encodings);
   if (!encoding) return fail(encoding.error());
   format_.encoder = find_encoder(*encoding);
@@ -138,8 +160,10 @@ Status OtlpExporter::read_format(const OptionValues& options) {
                                            : Compression::kNone;
 
   if (Status status = read_dialect_options(options); !status) return status;
-  if (Status status = read_caps(options); !status) return status;
+  return read_caps(options);
+}
 
+Status OtlpExporter::read_limits(const OptionValues& options) {
   const auto records = parse_number("batch_records_max", options.get("batch_records_max"),
                                     {.min = 1, .max = 100'000});
   if (!records) return fail(records.error());
@@ -149,6 +173,10 @@ Status OtlpExporter::read_format(const OptionValues& options) {
                                  {.min = 64U << 10U, .max = 64U << 20U});
   if (!bytes) return fail(bytes.error());
   format_.limits.batch_bytes_max = *bytes;
+  // The preset's default is for HTTP; what a user wrote stays.
+  if (is_grpc_ && options.get("batch_bytes_max") == preset_.batch_bytes_max) {
+    format_.limits.batch_bytes_max = std::min(*bytes, kGrpcBatchBytesMax);
+  }
   return {};
 }
 
@@ -230,7 +258,9 @@ Status OtlpExporter::read_resource(const OptionValues& options) {
 }
 
 Status OtlpExporter::read_headers(const OptionValues& options) {
-  headers_.push_back({"content-type", std::string(format_.encoder->content_type)});
+  headers_ =
+      is_grpc_ ? grpc_headers()
+               : std::vector<Header>{{"content-type", std::string(format_.encoder->content_type)}};
   const auto value_of = [&](std::string_view name) -> Result<std::string_view> {
     if (!is_header_value(trim_blanks(options.get(name)))) {
       return fail(std::string(name) + " holds a line break or control character");
@@ -280,12 +310,20 @@ Result<std::vector<Request>> OtlpExporter::encode(std::shared_ptr<const Batch> b
   Request request;
   request.url = url_;
   request.headers = headers_;
-  if (!batch->content_encoding.empty()) {
-    request.headers.push_back({"content-encoding", std::string(batch->content_encoding)});
-  }
-  request.body = {*batch->body};
   request.record_count = batch->records.size();
-  request.keep_alive = std::move(batch);
+  const Bytes body = *batch->body;
+  if (is_grpc_) {
+    const Text encoding = batch->content_encoding;
+    if (Status framed = set_grpc_message(request, body, encoding, std::move(batch)); !framed) {
+      return fail(framed.error());
+    }
+  } else {
+    if (!batch->content_encoding.empty()) {
+      request.headers.push_back({"content-encoding", std::string(batch->content_encoding)});
+    }
+    request.body = {body};
+    request.keep_alive = std::move(batch);
+  }
   std::vector<Request> requests;
   requests.push_back(std::move(request));
   return requests;
@@ -322,28 +360,31 @@ Request OtlpExporter::probe(Timestamp now) const {
   Request request;
   request.url = url_;
   request.headers = headers_;
-  const auto add = [&request](Bytes piece) {
-    if (!piece.empty()) request.body.push_back(piece);
-  };
-  add(encoder.prefix);
+  auto body = std::make_shared<ByteBuffer>();
+  body->append(encoder.prefix);
   switch (preset_.probe) {
     case OtlpProbe::kEmpty:
       break;
     case OtlpProbe::kBareResource:
-      add(format_.encoder->prefix.empty() ? kBareResourceProtobuf : kBareResourceJson);
+      body->append(encoder.prefix.empty() ? kBareResourceProtobuf : kBareResourceJson);
       break;
-    case OtlpProbe::kSpan: {
-      auto bytes = std::make_shared<ByteBuffer>(probe_span(now));
-      add(bytes->view());
+    case OtlpProbe::kSpan:
+      write_probe_span(now, *body);
       request.record_count = 1;
-      request.keep_alive = std::move(bytes);
-    }
   }
-  add(encoder.suffix);
+  body->append(encoder.suffix);
+  const Bytes bytes = body->view();
+  if (is_grpc_) {
+    // Far below what a frame can say.
+    SIDECAST_ASSERT(set_grpc_message(request, bytes, "", std::move(body)).has_value());
+  } else {
+    if (!bytes.empty()) request.body = {bytes};
+    request.keep_alive = std::move(body);
+  }
   return request;
 }
 
-ByteBuffer OtlpExporter::probe_span(Timestamp now) const {
+void OtlpExporter::write_probe_span(Timestamp now, ByteBuffer& out) const {
   Arena arena(16U << 10U);
   Trace trace(arena);
   trace.is_explicit_span = true;
@@ -353,16 +394,14 @@ ByteBuffer OtlpExporter::probe_span(Timestamp now) const {
   trace.trace_id = hash_trace_id(kProbeName);
   trace.start = now - std::chrono::milliseconds(1);
   trace.end = now;
-  ByteBuffer bytes;
-  format_.encoder->write(trace, format_.dialect->write(trace, format_.dialect_options, arena),
-                         bytes);
-  return bytes;
+  format_.encoder->write(trace, format_.dialect->write(trace, format_.dialect_options, arena), out);
 }
 
 // ---- Answers ------------------------------------------------------------------------------------
 
 Verdict OtlpExporter::judge(const Request& request, const Response& response, Timestamp now) const {
-  Verdict verdict = judge_otlp(request, response, now, retried_statuses_);
+  Verdict verdict = is_grpc_ ? judge_grpc(request, response, now)
+                             : judge_otlp(request, response, now, retried_statuses_);
   const auto& paused = preset_.pause_statuses;
   if (response.failure == Response::Failure::kNone &&
       std::find(paused.begin(), paused.end(), response.status) != paused.end()) {

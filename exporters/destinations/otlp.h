@@ -1,5 +1,5 @@
-// One exporter for every backend that takes OTLP over HTTP. What differs between them is data: an
-// OtlpPreset, which is one row of the tables in presets/.
+// One exporter for every backend that takes OTLP, over HTTP or gRPC. What differs between them is
+// data: an OtlpPreset, which is one row of the tables in presets/.
 #pragma once
 
 #include <array>
@@ -60,11 +60,12 @@ struct OtlpPreset {
   bool takes_protobuf = true;
   bool takes_json = true;
   bool takes_zstd = true;
+  bool takes_grpc = false;
   OtlpProbe probe = OtlpProbe::kSpan;
 };
 
 // The options that every preset has besides its own, with the preset's defaults.
-inline constexpr std::size_t kSharedOtlpOptions = 19;
+inline constexpr std::size_t kSharedOtlpOptions = 20;
 [[nodiscard]] constexpr std::array<Option, kSharedOtlpOptions> shared_otlp_options(
     const OtlpPreset& preset) {
   return {{
@@ -77,6 +78,12 @@ inline constexpr std::size_t kSharedOtlpOptions = 19;
       {.name = "traces_path",
        .fallback = preset.traces_path,
        .help = "Appended to an endpoint that does not end in it; / = nothing."},
+      {.name = "protocol",
+       .fallback = "http",
+       .help = preset.takes_grpc
+                   ? "http, or grpc: then an endpoint without path such as http://localhost:4317, "
+                     "and batches of 3.5MiB unless batch_bytes_max says else."
+                   : "http; gRPC is not offered."},
       {.name = "dialect",
        .fallback = preset.dialect,
        .help = "Which attributes the backend reads; `sidecast destinations` lists them."},
@@ -152,16 +159,19 @@ class OtlpExporter final : public Exporter {
   explicit OtlpExporter(const OtlpPreset& preset) : preset_(preset) {}
 
   [[nodiscard]] Result<std::string> base_url(const OptionValues& options) const;
+  [[nodiscard]] Status read_protocol(const OptionValues& options);
   [[nodiscard]] Status read_format(const OptionValues& options);
+  [[nodiscard]] Status read_limits(const OptionValues& options);
   [[nodiscard]] Status read_dialect_options(const OptionValues& options);
   [[nodiscard]] Status read_caps(const OptionValues& options);
   [[nodiscard]] Status read_resource(const OptionValues& options);
   [[nodiscard]] Status read_url(const OptionValues& options);
   [[nodiscard]] Status read_headers(const OptionValues& options);
-  [[nodiscard]] ByteBuffer probe_span(Timestamp now) const;
+  void write_probe_span(Timestamp now, ByteBuffer& out) const;
   [[nodiscard]] bool is_secret(std::string_view option) const noexcept;
 
   const OtlpPreset& preset_;  // static storage
+  bool is_grpc_ = false;
   Format format_;
   std::string url_;
   std::vector<Header> headers_;            // of every request, not secret

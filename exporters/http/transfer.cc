@@ -132,12 +132,11 @@ void Transfer::set_connection(const TransferOptions& options) {
     set(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     // Rather a stream on a connection that is being opened than a connection of its own.
     set(easy_, CURLOPT_PIPEWAIT, 1L);
-  } else if (options.http2_prior_knowledge) {
+  } else if (options.http2_prior_knowledge || request_.http2) {
     // libcurl before 8.0 fails on every later request of a prior-knowledge connection (its bug
-    // 10634), so each has a connection to itself: about twice the CPU for small requests. Letting
-    // one request open the connection and the others join it works as well, but needs a refusal to
-    // come back as "become the opener"; that is for the day when cleartext gRPC makes it worth
-    // while.
+    // 10634), so each has a connection to itself. Letting one request open the connection and the
+    // others join it works as well, but needs a refusal to come back as "become the opener"; a
+    // connection costs little beside a batch.
     set(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
     set(easy_, CURLOPT_FRESH_CONNECT, 1L);
     set(easy_, CURLOPT_FORBID_REUSE, 1L);

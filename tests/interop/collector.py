@@ -80,27 +80,39 @@ def make_certificate(folder):
 
 
 class Collector:
-    """Running: OTLP over plain HTTP and over TLS, every span into one file."""
+    """Running: OTLP over HTTP and gRPC, each plain and over TLS, every span into one file.
 
-    def __init__(self, run, binary):
-        self.certificate, key = make_certificate(run.folder)
-        self.out = run.folder / "collector.jsonl"
-        ports = [_free_port() for _ in range(3)]
+    `grpc` are further settings of both gRPC receivers."""
+
+    def __init__(self, run, binary, name="collector", **grpc):
+        folder = run.folder / name
+        folder.mkdir()
+        self.certificate, key = make_certificate(folder)
+        self.out = folder / "spans.jsonl"
+        self.grpc_settings = grpc
+        ports = [_free_port() for _ in range(5)]
         self.plain = f"http://127.0.0.1:{ports[0]}"
         self.tls = f"https://127.0.0.1:{ports[1]}"
         self.metrics = f"http://127.0.0.1:{ports[2]}/metrics"
-        config = run.folder / "collector.yaml"
+        self.grpc_plain = f"http://127.0.0.1:{ports[3]}"
+        self.grpc_tls = f"https://127.0.0.1:{ports[4]}"
+        config = folder / "config.yaml"
         config.write_text(json.dumps(self._config(ports, key)))
-        self.program = run.start([binary, "--config", f"file:{config}"], "collector")
+        self.program = run.start([binary, "--config", f"file:{config}"], name)
         pipeline.wait_until(self._is_ready, "the Collector to start")
 
     def _config(self, ports, key):
-        secured = {"endpoint": f"127.0.0.1:{ports[1]}",
-                   "tls": {"cert_file": str(self.certificate), "key_file": str(key)}}
+        def receiver(port, **more):
+            return {"endpoint": f"127.0.0.1:{port}", **more}
+
+        tls = {"tls": {"cert_file": str(self.certificate), "key_file": str(key)}}
         prometheus = {"host": "127.0.0.1", "port": ports[2]}
         return {
-            "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{ports[0]}"}}},
-                          "otlp/tls": {"protocols": {"http": secured}}},
+            "receivers": {
+                "otlp": {"protocols": {"http": receiver(ports[0]), "grpc": receiver(ports[3], **self.grpc_settings)}},
+                "otlp/tls": {"protocols": {"http": receiver(ports[1], **tls),
+                                           "grpc": receiver(ports[4], **tls, **self.grpc_settings)}},
+            },
             "exporters": {"file": {"path": str(self.out)}},
             "service": {
                 # Detailed: the server's own count of requests by HTTP version.

@@ -1,5 +1,5 @@
-"""A real OpenTelemetry Collector receives both encodings, with every compression, over HTTP/1.1 and
-HTTP/2, and holds the same spans as the sink, field by field."""
+"""A real OpenTelemetry Collector receives both encodings, with every compression, over HTTP/1.1, HTTP/2
+and gRPC, and holds the same spans as the sink, field by field."""
 
 import itertools
 import json
@@ -51,6 +51,13 @@ class CollectorTest(end_to_end.EndToEndTest):
             expected[name] = f"sink {dialect}"
             authority = {"ca_file": str(real.certificate)} if address == real.tls else {}
             destinations.append(self.destination(name, address, dialect, encoding, compression, **authority))
+        for compression, address in itertools.product(COMPRESSIONS, (real.grpc_plain, real.grpc_tls)):
+            dialect = DIALECTS[len(destinations) % 2]
+            name = f"{dialect} grpc {compression} {address.split(':')[0]}"
+            expected[name] = f"sink {dialect}"
+            authority = {"ca_file": str(real.certificate)} if address == real.grpc_tls else {}
+            destinations.append(self.destination(name, address, dialect, "otlp_protobuf", compression,
+                                                 protocol="grpc", **authority))
         self.pipeline.write_config(destinations, batch_age_max="200ms")
 
         engine = self.pipeline.start_engine()
