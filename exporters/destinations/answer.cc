@@ -354,7 +354,13 @@ Verdict judge_refusal(const Request& request, const Response& response, Timestam
     verdict.kind = Verdict::Kind::kRejected;
     verdict.blames_content = status == 400 || status == 422;
   }
-  verdict.explanation = explain(response, known_code(response), advice);
+  std::string wait;
+  if (verdict.retry_hint && verdict.retry_hint->count() > 0) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*verdict.retry_hint);
+    wait = "asks to wait " + std::to_string(seconds.count()) + " s";
+    if (!advice.empty()) wait += "; ";
+  }
+  verdict.explanation = explain(response, known_code(response), wait + std::string(advice));
   verdict.server_text = shown_text(request, text);
   return verdict;
 }

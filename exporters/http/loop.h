@@ -24,9 +24,12 @@ inline constexpr std::size_t kResponseBytesMax = 4U << 20U;  // OTLP 1.11: respo
 struct TransferOptions {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds timeout{30'000};  // whole transfer
-  std::string ca_file;                        // empty = the system's
-  std::string proxy;                          // empty = none, whatever the environment says
-  Egress egress = Egress::kOperator;          // which addresses may be connected to
+  // No connection is used for longer, so that a name which has moved is followed though its old
+  // address still answers.
+  std::chrono::seconds connection_lifetime{300};
+  std::string ca_file;                // empty = the system's
+  std::string proxy;                  // empty = none, whatever the environment says
+  Egress egress = Egress::kOperator;  // which addresses may be connected to
   // Cleartext HTTP/2 without negotiation, for servers that speak nothing else. Costs a connection
   // per request: see loop.cc. https:// ignores it.
   bool http2_prior_knowledge = false;

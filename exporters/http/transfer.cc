@@ -15,6 +15,9 @@ namespace sidecast {
 namespace {
 
 constexpr std::size_t kHeaderBytesMax = 64U << 10U;  // of a response; more is left out
+// Kept answers of name lookups. A connection is used many times, so lookups are rare; and where
+// they are not, connections fail, which may be because the name has moved.
+constexpr std::chrono::seconds kNameAgeMax{5};
 
 // Every option used here exists in the libcurl we build against; only strings can fail (memory).
 template <typename Value>
@@ -117,6 +120,8 @@ void Transfer::set_connection(const TransferOptions& options) {
   set(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout.count()));
   set(easy_, CURLOPT_TIMEOUT_MS, static_cast<long>(options.timeout.count()));
   set(easy_, CURLOPT_TCP_KEEPALIVE, 1L);
+  set(easy_, CURLOPT_DNS_CACHE_TIMEOUT, static_cast<long>(kNameAgeMax.count()));
+  set(easy_, CURLOPT_MAXLIFETIME_CONN, static_cast<long>(options.connection_lifetime.count()));
   // An empty string switches off the environment's proxies; so does the second for its exceptions.
   set(easy_, CURLOPT_PROXY, options.proxy.c_str());
   set(easy_, CURLOPT_NOPROXY, "");

@@ -72,6 +72,19 @@ TEST_F(LoopTest, KeepsConnectionsForLaterRequests) {
   EXPECT_EQ(server.connection_count(), 1U);
 }
 
+TEST_F(LoopTest, OpensAnotherConnectionWhenOneIsOld) {
+  HttpServer server;
+  TransferOptions options;
+  options.connection_lifetime = std::chrono::seconds(1);
+  const Instant deadline = monotonic_now() + kWatchdog;
+  while (server.connection_count() < 2 && monotonic_now() < deadline) {
+    ASSERT_EQ(send(post_to(server.url() + "/", {"body"}), options).response.status, 200);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_EQ(server.connection_count(), 2U);
+  EXPECT_GT(server.requests().size(), 2U) << "one that is young is used again";
+}
+
 TEST_F(LoopTest, SendsAgainOnAFreshConnectionWhenAKeptOneWasClosed) {
   HttpServer server;
   server.set_default({.manner = Manner::kWholeAndClose});
