@@ -81,6 +81,47 @@ class JsonText {
   JsonWriter writer_;
 };
 
+// Members of an open object; absent values are left out, so that a reader sees null and not an
+// empty text.
+class JsonMembers {
+ public:
+  explicit JsonMembers(JsonWriter& json) noexcept : json_(json) {}
+
+  void text(Text name, Text value) {
+    if (!value.empty()) next(name).string(value);
+  }
+  void integer(Text name, std::optional<std::int64_t> value) {
+    if (value) next(name).integer(*value);
+  }
+  void number(Text name, std::optional<double> value) {
+    if (value) next(name).number(*value);
+  }
+  void json(Text name, Text value) {
+    if (!value.empty()) next(name).raw(value);
+  }
+  [[nodiscard]] bool empty() const noexcept { return empty_; }
+
+ private:
+  JsonWriter& next(Text name) {
+    empty_ = false;
+    return json_.key(name);
+  }
+
+  JsonWriter& json_;
+  bool empty_ = true;
+};
+
+// One JSON object whose members `fill(JsonMembers&)` writes, or empty when it writes none.
+template <typename Fill>
+[[nodiscard]] Text json_object(Arena& arena, Fill fill) {
+  JsonText text;
+  text.writer().begin_object();
+  JsonMembers members(text.writer());
+  fill(members);
+  text.writer().end_object();
+  return members.empty() ? Text() : text.finish(arena);
+}
+
 // The value as JSON: scalars with their type, JSON text as it is.
 void write_json(JsonWriter& writer, const Metadatum& metadatum);
 

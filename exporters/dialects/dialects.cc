@@ -10,6 +10,14 @@ namespace {
 constexpr DialectEntry kDialects[] = {
     {.name = "generic", .write = &write_generic},
     {.name = "openinference", .write = &write_openinference},
+    {.name = "langfuse", .write = &write_langfuse},
+    {.name = "langsmith", .write = &write_langsmith},
+    {.name = "braintrust", .write = &write_braintrust},
+    {.name = "opik", .write = &write_opik},
+    {.name = "weave", .write = &write_weave},
+    {.name = "sentry", .write = &write_sentry},
+    {.name = "mlflow", .write = &write_mlflow},
+    {.name = "datadog", .write = &write_datadog},
 };
 
 }  // namespace

@@ -15,4 +15,32 @@ namespace sidecast {
 [[nodiscard]] SpanSet write_openinference(const Trace& trace, const DialectOptions& options,
                                           Arena& arena);
 
+// Langfuse.
+[[nodiscard]] SpanSet write_langfuse(const Trace& trace, const DialectOptions& options,
+                                     Arena& arena);
+
+// LangSmith.
+[[nodiscard]] SpanSet write_langsmith(const Trace& trace, const DialectOptions& options,
+                                      Arena& arena);
+
+// Braintrust.
+[[nodiscard]] SpanSet write_braintrust(const Trace& trace, const DialectOptions& options,
+                                       Arena& arena);
+
+// Comet Opik.
+[[nodiscard]] SpanSet write_opik(const Trace& trace, const DialectOptions& options, Arena& arena);
+
+// W&B Weave, its /otel route.
+[[nodiscard]] SpanSet write_weave(const Trace& trace, const DialectOptions& options, Arena& arena);
+
+// Sentry.
+[[nodiscard]] SpanSet write_sentry(const Trace& trace, const DialectOptions& options, Arena& arena);
+
+// MLflow.
+[[nodiscard]] SpanSet write_mlflow(const Trace& trace, const DialectOptions& options, Arena& arena);
+
+// Datadog LLM Observability over OTLP.
+[[nodiscard]] SpanSet write_datadog(const Trace& trace, const DialectOptions& options,
+                                    Arena& arena);
+
 }  // namespace sidecast

@@ -1,6 +1,7 @@
 #include "exporters/dialects/facts.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "exporters/dialects/attribute_writer.h"
 #include "exporters/dialects/keys.h"
@@ -106,6 +107,94 @@ void add_exception(const DialectContext& context, const SpanSlot& slot, Span& sp
   AttributeWriter out(event.attributes, context.arena);
   out.text(keys::kExceptionType, failure.type);
   out.text(keys::kExceptionMessage, failure.message);
+}
+
+void write_outcome(const DialectContext& context, const SpanSlot& slot, StatusCode success,
+                   Span& span, AttributeWriter& out) {
+  const Failure failure = failure_of(context, slot);
+  if (!failure.happened) {
+    span.status = success;
+    return;
+  }
+  if (!out.has(keys::kErrorType)) out.text(keys::kErrorType, failure.type);
+  add_exception(context, slot, span);
+}
+
+void write_attributes(const Trace& trace, AttributeWriter& out) {
+  static constexpr Text kReserved[] = {"otel.", "service.", "telemetry.", "data_stream."};
+  for (const Metadatum& attribute : trace.attributes) {
+    const bool is_reserved =
+        std::any_of(std::begin(kReserved), std::end(kReserved),
+                    [&attribute](Text prefix) { return attribute.key.starts_with(prefix); });
+    out.add_outside(is_reserved ? keys::kSidecastPrefix : Text(), attribute);
+  }
+}
+
+void write_attributes(const Trace& trace, Text own_namespace, Text prefix, AttributeWriter& out) {
+  for (const Metadatum& attribute : trace.attributes) {
+    out.add_outside(attribute.key.starts_with(own_namespace) ? Text() : prefix, attribute);
+  }
+}
+
+ArenaVector<Metadatum> metadata_without(const Trace& trace, std::initializer_list<Text> promoted,
+                                        Arena& arena) {
+  ArenaVector<Metadatum> kept(arena.resource());
+  kept.reserve(trace.metadata.size());
+  std::copy_if(trace.metadata.begin(), trace.metadata.end(), std::back_inserter(kept),
+               [&promoted](const Metadatum& metadatum) {
+                 return std::find(promoted.begin(), promoted.end(), metadatum.key) ==
+                        promoted.end();
+               });
+  return kept;
+}
+
+ArenaVector<Metadatum> unique_keys(std::span<const Metadatum> metadata, Arena& arena) {
+  ArenaVector<const Metadatum*> sorted(arena.resource());
+  sorted.reserve(metadata.size());
+  for (const Metadatum& metadatum : metadata) sorted.push_back(&metadatum);
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto* a, const auto* b) { return a->key < b->key; });
+  sorted.erase(std::unique(sorted.begin(), sorted.end(),
+                           [](const auto* a, const auto* b) { return a->key == b->key; }),
+               sorted.end());
+  std::sort(sorted.begin(), sorted.end());  // one array: addresses are the order it came in
+  ArenaVector<Metadatum> kept(arena.resource());
+  kept.reserve(sorted.size());
+  for (const Metadatum* metadatum : sorted) kept.push_back(*metadatum);
+  return kept;
+}
+
+Text metadata_text(const Trace& trace, Text key) noexcept {
+  for (const Metadatum& metadatum : trace.metadata) {
+    const auto* const text = std::get_if<Text>(&metadatum.value);
+    if (metadatum.key == key && text != nullptr && !metadatum.is_json) return *text;
+  }
+  return {};
+}
+
+void add_cost_facts(const Trace& trace, ArenaVector<Metadatum>& facts) {
+  const auto add = [&facts](Text key, std::optional<double> value) {
+    if (value) facts.push_back({key, *value, false});
+  };
+  add("cost_usd", trace.cost.total);
+  add("input_cost_usd", trace.cost.input);
+  add("output_cost_usd", trace.cost.output);
+}
+
+ArenaVector<Metadatum> attempt_facts(const SpanSlot& slot, Arena& arena) {
+  const Attempt& attempt = *slot.attempt;
+  ArenaVector<Metadatum> facts(arena.resource());
+  const auto add = [&facts](Text key, Text value) {
+    if (!value.empty()) facts.push_back({key, value, false});
+  };
+  facts.push_back({"attempt_index", static_cast<std::int64_t>(slot.attempt_index), false});
+  add("provider_name", attempt.provider);
+  add("model", attempt.model);
+  add("endpoint", attempt.endpoint);
+  if (attempt.http_status != 0) {
+    facts.push_back({"http_status", std::int64_t{attempt.http_status}, false});
+  }
+  return facts;
 }
 
 }  // namespace sidecast

@@ -2,10 +2,12 @@
 // beyond the conventions, totals, and the exception event of a failure.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <span>
 
 #include "engine/base/json_writer.h"
+#include "exporters/dialects/attribute_writer.h"
 #include "exporters/dialects/tree.h"
 
 namespace sidecast {
@@ -35,5 +37,34 @@ void write_metadata(JsonWriter& json, std::span<const Metadatum> user,
 
 // An `exception` event with type and message at the span's end, if the slot's span failed.
 void add_exception(const DialectContext& context, const SpanSlot& slot, Span& span);
+
+// How the slot's span ended: `success` as its status, or error.type and the exception event.
+void write_outcome(const DialectContext& context, const SpanSlot& slot, StatusCode success,
+                   Span& span, AttributeWriter& out);
+
+// The record's free-form attributes under the names the gateway gave them. Names that belong to
+// OpenTelemetry itself or steer a backend (otel.*, service.*, ...) are put under `sidecast.`.
+void write_attributes(const Trace& trace, AttributeWriter& out);
+
+// The same for readers to whom a name they do not know means something else: names in the reader's
+// own namespace as they are, all others under `prefix`.
+void write_attributes(const Trace& trace, Text own_namespace, Text prefix, AttributeWriter& out);
+
+// The user's metadata without the keys that a dialect promotes to fields of its own.
+[[nodiscard]] ArenaVector<Metadatum> metadata_without(const Trace& trace,
+                                                      std::initializer_list<Text> promoted,
+                                                      Arena& arena);
+
+// The first of each key.
+[[nodiscard]] ArenaVector<Metadatum> unique_keys(std::span<const Metadatum> metadata, Arena& arena);
+
+// The text under that key of the user's metadata, or empty.
+[[nodiscard]] Text metadata_text(const Trace& trace, Text key) noexcept;
+
+// Costs in USD, for readers that have no place for them.
+void add_cost_facts(const Trace& trace, ArenaVector<Metadatum>& facts);
+
+// Which attempt it was, where it went and how it ended.
+[[nodiscard]] ArenaVector<Metadatum> attempt_facts(const SpanSlot& slot, Arena& arena);
 
 }  // namespace sidecast

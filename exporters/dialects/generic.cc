@@ -6,6 +6,7 @@
 #include "exporters/dialects/attribute_writer.h"
 #include "exporters/dialects/dialects.h"
 #include "exporters/dialects/facts.h"
+#include "exporters/dialects/genai.h"
 #include "exporters/dialects/keys.h"
 #include "exporters/dialects/messages.h"
 #include "exporters/dialects/names.h"
@@ -27,120 +28,50 @@ void write_metadata(const DialectContext& context, AttributeWriter& out) {
   out.add_outside(keys::kTraceMetadataPrefix, unused_settings(context));
 }
 
-void write_outcome(const DialectContext& context, const SpanSlot& slot, Span& span,
-                   AttributeWriter& out) {
+void write_level(const DialectContext& context, const SpanSlot& slot, Span& span,
+                 AttributeWriter& out) {
   const Failure failure = failure_of(context, slot);
   out.text(keys::kSpanLevel, failure.happened ? "ERROR" : "DEFAULT");
-  if (failure.happened) {
-    out.text(keys::kSpanStatusMessage, span.status_message);
-    out.text(keys::kErrorType, failure.type);
-    add_exception(context, slot, span);
-  } else {
-    span.status = StatusCode::kOk;
-  }
+  if (failure.happened) out.text(keys::kSpanStatusMessage, span.status_message);
+  write_outcome(context, slot, StatusCode::kOk, span, out);
 }
 
-void write_model(const DialectContext& context, const ProviderNames& provider,
-                 AttributeWriter& out) {
-  const Trace& trace = context.trace;
-  out.text(keys::kOperationName, gen_ai_operation(trace));
-  out.text(keys::kSystem, provider.gen_ai);
-  out.text(keys::kProviderName, provider.gen_ai);
-  out.text(keys::kRequestModel, trace.model_requested);
-  out.text(keys::kResponseModel, trace.model_served);
-  if (!trace.is_explicit_span) {
-    out.text(keys::kResponseId,
-             trace.response_id.empty() ? trace.identity.generation_id : trace.response_id);
-  }
-}
-
-// Facts that only OpenAI has names for, and that must not appear under another provider's name.
-void write_openai(const Trace& trace, AttributeWriter& out) {
-  if (trace.operation == Operation::kChat) out.text(keys::kOpenAiApiType, "chat_completions");
-  if (trace.operation == Operation::kResponses) out.text(keys::kOpenAiApiType, "responses");
-  const Text tier = trace.parameters.service_tier;
-  if (tier != "auto") out.text(keys::kOpenAiRequestServiceTier, tier);
-  out.text(keys::kOpenAiResponseServiceTier, trace.service_tier);
-  out.text(keys::kOpenAiSystemFingerprint, trace.system_fingerprint);
-}
-
-void write_parameters(const Trace& trace, AttributeWriter& out) {
-  const Parameters& parameters = trace.parameters;
-  out.integer(keys::kRequestMaxTokens, parameters.max_tokens);
-  out.number(keys::kRequestTemperature, parameters.temperature);
-  out.number(keys::kRequestTopP, parameters.top_p);
-  out.number(keys::kRequestTopK, parameters.top_k);
-  out.number(keys::kRequestFrequencyPenalty, parameters.frequency_penalty);
-  out.number(keys::kRequestPresencePenalty, parameters.presence_penalty);
-  out.integer(keys::kRequestSeed, parameters.seed);
-  if (parameters.choice_count != 1) {
-    out.integer(keys::kRequestChoiceCount, parameters.choice_count);
-  }
-  if (parameters.stream) out.boolean(keys::kRequestStream, true);
-  out.text(keys::kOutputType, parameters.output_type);
-  out.texts(keys::kRequestStopSequences, parameters.stop_sequences);
-  out.integer(keys::kEmbeddingsDimensionCount, parameters.dimensions);
-  if (!parameters.encoding_format.empty()) {
-    out.texts(keys::kRequestEncodingFormats, {&parameters.encoding_format, 1});
-  }
-}
-
-void write_usage(const Trace& trace, AttributeWriter& out) {
-  const Usage& usage = trace.usage;
-  out.integer(keys::kUsageInputTokens, usage.input);
-  out.integer(keys::kUsageOutputTokens, usage.output);
+void write_usage(const DialectContext& context, AttributeWriter& out) {
+  const Usage& usage = context.trace.usage;
+  write_gen_ai_tokens(context, out);
   out.integer(keys::kUsageTotalTokens, total_tokens(usage));
-  // Current names, then OpenRouter's: readers know one or the other.
-  out.integer(keys::kUsageCacheRead, usage.cache_read);
-  out.integer(keys::kUsageCacheCreation, usage.cache_write);
-  out.integer(keys::kUsageReasoning, usage.reasoning);
+  // OpenRouter's names of the same: readers know one or the other.
   out.integer(keys::kUsageCached, usage.cache_read);
   out.integer(keys::kUsageCacheWrite, usage.cache_write);
   out.integer(keys::kUsageOutputReasoning, usage.reasoning);
   out.integer(keys::kUsageInputAudio, usage.input_audio);
-  out.number(keys::kUsageInputCost, trace.cost.input);
-  out.number(keys::kUsageOutputCost, trace.cost.output);
-  out.number(keys::kUsageTotalCost, trace.cost.total);
-}
-
-void write_finish(const DialectContext& context, AttributeWriter& out) {
-  const std::span<const Text> reasons = finish_reasons(context.trace, context.arena);
-  if (!reasons.empty()) {
-    out.text(keys::kResponseFinishReason, reasons.front());
-    out.texts(keys::kResponseFinishReasons, reasons);
-  }
-  if (const auto first_token = time_to_first_token(context.trace)) {
-    out.number(keys::kResponseTimeToFirstChunk,
-               std::chrono::duration<double>(*first_token).count());
-  }
+  out.number(keys::kUsageInputCost, context.trace.cost.input);
+  out.number(keys::kUsageOutputCost, context.trace.cost.output);
+  out.number(keys::kUsageTotalCost, context.trace.cost.total);
 }
 
 void paint_generation(const DialectContext& context, const SpanSlot& slot, Span& span) {
   const Trace& trace = context.trace;
   Arena& arena = context.arena;
   AttributeWriter out(span.attributes, arena);
-  const ProviderNames provider = provider_names(trace.provider, arena);
-  if (span.name.empty()) {
-    const Text operation = gen_ai_operation(trace);
-    const Text model = model_of(trace);
-    span.name = model.empty() ? operation : join({operation, " ", model}, arena);
-  }
+  if (span.name.empty()) span.name = gen_ai_span_name(trace, arena);
   span.kind = SpanKind::kClient;
   out.text(keys::kSpanType, "generation");
   write_common(context, out);
-  write_model(context, provider, out);
-  if (provider.gen_ai == "openai") write_openai(trace, out);
-  write_parameters(trace, out);
-  write_usage(trace, out);
-  write_finish(context, out);
-  write_outcome(context, slot, span, out);
+  write_gen_ai_call(context, out);
+  write_gen_ai_parameters(context, out);
+  write_usage(context, out);
+  const std::span<const Text> reasons = finish_reasons(trace, arena);
+  if (!reasons.empty()) out.text(keys::kResponseFinishReason, reasons.front());
+  write_gen_ai_finish(context, out);
+  write_level(context, slot, span, out);
   out.text(keys::kPrompt, input_json(trace, arena));
   out.text(keys::kCompletion, output_json(trace, arena));
   out.text(keys::kRetrievalDocumentsGenAi, ranking_json(trace, arena));
   out.text(keys::kToolDefinitions, tools_json(trace, arena));
   write_metadata(context, out);
   out.add_outside(keys::kTraceGatewayPrefix, gateway_facts(trace, arena));
-  out.add_outside({}, trace.attributes);
+  write_attributes(trace, out);
   span.dropped_attributes = trace.metadata_dropped;
 }
 
@@ -178,7 +109,7 @@ void paint_explicit(const DialectContext& context, const SpanSlot& slot, Span& s
   }
   span.kind = trace.kind == TraceKind::kLlm ? SpanKind::kClient : SpanKind::kInternal;
   // What the gateway says about its own span goes before what we would make of it.
-  out.add_outside({}, trace.attributes);
+  write_attributes(trace, out);
   const auto unless_given = [&out](Text key, Text value) {
     if (!key.empty() && !out.has(key)) out.text(key, value);
   };
@@ -208,7 +139,7 @@ void paint_level(const DialectContext& context, const SpanSlot& slot, Span& span
   span.kind = SpanKind::kInternal;
   out.text(keys::kSpanType, "span");
   write_common(context, out);
-  write_outcome(context, slot, span, out);
+  write_level(context, slot, span, out);
   if (slot.role == SpanRole::kRoot) {
     out.text(keys::kTraceInput, input_json(context.trace, context.arena));
     out.text(keys::kTraceOutput, output_json(context.trace, context.arena));
@@ -230,7 +161,7 @@ void paint_attempt(const DialectContext& context, const SpanSlot& slot, Span& sp
   out.integer(keys::kSpanAttemptIndex, static_cast<std::int64_t>(slot.attempt_index));
   if (attempt.http_status != 0) out.integer(keys::kSpanStatusCode, attempt.http_status);
   out.text(keys::kSpanEndpoint, attempt.endpoint);
-  write_outcome(context, slot, span, out);
+  write_level(context, slot, span, out);
 }
 
 void paint(const DialectContext& context, const SpanSlot& slot, Span& span) {

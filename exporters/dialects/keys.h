@@ -8,6 +8,7 @@
 namespace sidecast::keys {
 
 // Both conventions, and plain OpenTelemetry.
+inline constexpr Text kSidecastPrefix = "sidecast.";  // for names that are not a gateway's to give
 inline constexpr Text kServiceName = "service.name";
 inline constexpr Text kSessionId = "session.id";
 inline constexpr Text kUserId = "user.id";
@@ -42,7 +43,12 @@ inline constexpr Text kUsageInputTokens = "gen_ai.usage.input_tokens";
 inline constexpr Text kUsageOutputTokens = "gen_ai.usage.output_tokens";
 inline constexpr Text kUsageCacheRead = "gen_ai.usage.cache_read.input_tokens";
 inline constexpr Text kUsageCacheCreation = "gen_ai.usage.cache_creation.input_tokens";
+inline constexpr Text kUsageCacheWriteTokens = "gen_ai.usage.cache_write.input_tokens";  // later
 inline constexpr Text kUsageReasoning = "gen_ai.usage.reasoning.output_tokens";
+inline constexpr Text kConversationId = "gen_ai.conversation.id";
+inline constexpr Text kInputMessages = "gen_ai.input.messages";
+inline constexpr Text kOutputMessages = "gen_ai.output.messages";
+inline constexpr Text kSystemInstructions = "gen_ai.system_instructions";
 inline constexpr Text kToolDefinitions = "gen_ai.tool.definitions";
 inline constexpr Text kToolNameGenAi = "gen_ai.tool.name";
 inline constexpr Text kToolCallArguments = "gen_ai.tool.call.arguments";
@@ -128,5 +134,98 @@ inline constexpr Text kRetrievalDocuments = "retrieval.documents.";
 inline constexpr Text kToolName = "tool.name";
 inline constexpr Text kAgentName = "agent.name";
 inline constexpr Text kFirstTokenEvent = "First Token Stream Event";  // an event's name
+
+// What a single backend reads, beside the conventions: reference "destinations-otlp" §5 and §6.
+namespace langfuse {
+inline constexpr Text kNamespace = "langfuse.";
+inline constexpr Text kTraceName = "langfuse.trace.name";
+inline constexpr Text kTraceTags = "langfuse.trace.tags";
+inline constexpr Text kTraceInput = "langfuse.trace.input";
+inline constexpr Text kTraceOutput = "langfuse.trace.output";
+inline constexpr Text kTraceMetadata = "langfuse.trace.metadata.";
+inline constexpr Text kUserId = "langfuse.user.id";
+inline constexpr Text kSessionId = "langfuse.session.id";
+inline constexpr Text kEnvironment = "langfuse.environment";
+inline constexpr Text kRelease = "langfuse.release";
+inline constexpr Text kType = "langfuse.observation.type";
+inline constexpr Text kLevel = "langfuse.observation.level";
+inline constexpr Text kStatusMessage = "langfuse.observation.status_message";
+inline constexpr Text kInput = "langfuse.observation.input";
+inline constexpr Text kOutput = "langfuse.observation.output";
+inline constexpr Text kModelName = "langfuse.observation.model.name";
+inline constexpr Text kModelParameters = "langfuse.observation.model.parameters";
+inline constexpr Text kUsageDetails = "langfuse.observation.usage_details";
+inline constexpr Text kCostDetails = "langfuse.observation.cost_details";
+inline constexpr Text kCompletionStart = "langfuse.observation.completion_start_time";
+inline constexpr Text kMetadata = "langfuse.observation.metadata.";
+inline constexpr Text kGateway = "langfuse.observation.metadata.gateway.";
+}  // namespace langfuse
+
+namespace langsmith {
+inline constexpr Text kNamespace = "langsmith.";
+inline constexpr Text kKind = "langsmith.span.kind";
+inline constexpr Text kTags = "langsmith.span.tags";
+inline constexpr Text kName = "langsmith.trace.name";
+inline constexpr Text kUsage = "langsmith.usage_metadata";
+inline constexpr Text kMetadata = "langsmith.metadata.";
+inline constexpr Text kUserId = "langsmith.metadata.user_id";
+inline constexpr Text kSessionId = "langsmith.metadata.session_id";
+inline constexpr Text kThreadId = "langsmith.metadata.thread_id";
+inline constexpr Text kGateway = "langsmith.metadata.gateway.";
+}  // namespace langsmith
+
+namespace braintrust {
+inline constexpr Text kNamespace = "braintrust.";
+inline constexpr Text kInput = "braintrust.input_json";
+inline constexpr Text kOutput = "braintrust.output_json";
+inline constexpr Text kMetadata = "braintrust.metadata";
+inline constexpr Text kMetrics = "braintrust.metrics";
+inline constexpr Text kTags = "braintrust.tags";
+inline constexpr Text kSpanAttributes = "braintrust.span_attributes";
+}  // namespace braintrust
+
+namespace opik {
+inline constexpr Text kNamespace = "opik.";
+inline constexpr Text kTags = "opik.tags";
+inline constexpr Text kMetadata = "opik.metadata.";
+inline constexpr Text kUserId = "opik.metadata.user_id";
+inline constexpr Text kTraceId = "opik.metadata.trace_id";
+inline constexpr Text kSpanKind = "opik.metadata.span_kind";
+inline constexpr Text kParameters = "opik.metadata.model_parameters";
+inline constexpr Text kGateway = "opik.metadata.gateway.";
+inline constexpr Text kCostInput = "gen_ai.cost.input";
+inline constexpr Text kCostOutput = "gen_ai.cost.output";
+inline constexpr Text kCostTotal = "gen_ai.cost.total";
+}  // namespace opik
+
+namespace weave {
+inline constexpr Text kNamespace = "wandb.";
+inline constexpr Text kSpanKind = "weave.span.kind";
+inline constexpr Text kDisplayName = "wandb.display_name";
+inline constexpr Text kThreadId = "wandb.thread_id";
+inline constexpr Text kIsTurn = "wandb.is_turn";
+inline constexpr Text kAttributes = "wandb.attributes.";
+inline constexpr Text kUserId = "wandb.attributes.user_id";
+inline constexpr Text kSessionId = "wandb.attributes.session_id";
+inline constexpr Text kTags = "wandb.attributes.tags";
+inline constexpr Text kGateway = "wandb.attributes.gateway.";
+inline constexpr Text kPromptTokens = "gen_ai.usage.prompt_tokens";
+inline constexpr Text kCompletionTokens = "gen_ai.usage.completion_tokens";
+}  // namespace weave
+
+namespace sentry {
+inline constexpr Text kCostInput = "gen_ai.cost.input_tokens";  // USD, despite the name
+inline constexpr Text kCostOutput = "gen_ai.cost.output_tokens";
+inline constexpr Text kCostTotal = "gen_ai.cost.total_tokens";
+inline constexpr Text kStreaming = "gen_ai.response.streaming";
+}  // namespace sentry
+
+namespace mlflow {
+inline constexpr Text kNamespace = "mlflow.";
+inline constexpr Text kInputs = "mlflow.spanInputs";
+inline constexpr Text kOutputs = "mlflow.spanOutputs";
+inline constexpr Text kSpanType = "mlflow.spanType";
+inline constexpr Text kCost = "mlflow.llm.cost";
+}  // namespace mlflow
 
 }  // namespace sidecast::keys

@@ -136,24 +136,6 @@ void write_content(JsonWriter& json, const FlatMessage& message) {
   json.end_array();
 }
 
-void write_message(JsonWriter& json, const FlatMessage& message, Arena& arena) {
-  json.begin_object();
-  json.key("role").string(message.role);
-  if (!message.name.empty()) json.key("name").string(message.name);
-  if (!message.tool_call_id.empty()) json.key("tool_call_id").string(message.tool_call_id);
-  write_content(json, message);
-  const Text reasoning = texts_of(message, PartKind::kReasoning, arena);
-  if (!reasoning.empty()) json.key("reasoning").string(reasoning);
-  if (!message.calls.empty()) write_calls(json.key("tool_calls"), message);
-  json.end_object();
-}
-
-void write_messages(JsonWriter& json, const ArenaVector<FlatMessage>& messages, Arena& arena) {
-  json.begin_array();
-  for (const FlatMessage& message : messages) write_message(json, message, arena);
-  json.end_array();
-}
-
 void write_texts(JsonWriter& json, const ArenaVector<Text>& texts) {
   json.begin_array();
   for (const Text text : texts) json.string(text);
@@ -189,6 +171,24 @@ ArenaVector<FlatMessage> flatten_messages(const ArenaVector<Message>& messages, 
   return flat;
 }
 
+void write_chat_message(JsonWriter& json, const FlatMessage& message, Arena& arena) {
+  json.begin_object();
+  json.key("role").string(message.role);
+  if (!message.name.empty()) json.key("name").string(message.name);
+  if (!message.tool_call_id.empty()) json.key("tool_call_id").string(message.tool_call_id);
+  write_content(json, message);
+  const Text reasoning = texts_of(message, PartKind::kReasoning, arena);
+  if (!reasoning.empty()) json.key("reasoning").string(reasoning);
+  if (!message.calls.empty()) write_calls(json.key("tool_calls"), message);
+  json.end_object();
+}
+
+void write_chat_messages(JsonWriter& json, const ArenaVector<FlatMessage>& messages, Arena& arena) {
+  json.begin_array();
+  for (const FlatMessage& message : messages) write_chat_message(json, message, arena);
+  json.end_array();
+}
+
 bool is_media(PartKind kind) noexcept {
   return kind == PartKind::kImage || kind == PartKind::kAudio || kind == PartKind::kVideo ||
          kind == PartKind::kFile;
@@ -214,7 +214,7 @@ Text input_json(const Trace& trace, Arena& arena) {
   JsonWriter& json = text.writer();
   json.begin_object();
   if (!trace.input_messages.empty()) {
-    write_messages(json.key("messages"), flatten_messages(trace.input_messages, arena), arena);
+    write_chat_messages(json.key("messages"), flatten_messages(trace.input_messages, arena), arena);
   } else if (!trace.rerank_query.empty()) {
     json.key("query").string(trace.rerank_query);
     write_contents(json.key("documents"), trace.input_documents);
@@ -249,7 +249,7 @@ Text output_json(const Trace& trace, Arena& arena) {
     const bool has_media = std::any_of(first.content.begin(), first.content.end(), [](auto* part) {
       return is_media(part->kind) || part->kind == PartKind::kOther;
     });
-    if (messages.size() > 1 || has_media) write_messages(json.key("choices"), messages, arena);
+    if (messages.size() > 1 || has_media) write_chat_messages(json.key("choices"), messages, arena);
   } else if (trace.output_value.empty()) {
     return {};
   } else if (trace.output_is_json) {

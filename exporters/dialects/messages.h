@@ -33,6 +33,10 @@ struct FlatMessage {
 [[nodiscard]] ArenaVector<FlatMessage> flatten_messages(const ArenaVector<Message>& messages,
                                                         Arena& arena);
 
+// As chat completions have it: {"role","content",...}; a list of them for the other.
+void write_chat_message(JsonWriter& json, const FlatMessage& message, Arena& arena);
+void write_chat_messages(JsonWriter& json, const ArenaVector<FlatMessage>& messages, Arena& arena);
+
 // "[file report.pdf, application/pdf, 12345 bytes left out]": what stands for media that a format
 // has no place for. The same for the same input.
 [[nodiscard]] Text media_note(const Part& part, Arena& arena);

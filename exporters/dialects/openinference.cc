@@ -92,13 +92,15 @@ void write_message(AttributeWriter& attributes, Text prefix, const FlatMessage& 
   }
   if (message.calls.empty()) return;
   const Text calls = join({prefix, "message.tool_calls."}, arena);
-  for (std::size_t i = 0; i < message.calls.size(); ++i) {
-    const Part& part = *message.calls[i];
-    ElementWriter call(attributes, element(calls, i, arena), arena);
-    call.text("tool_call.id", part.id);
-    call.text("tool_call.function.name", part.name.empty() ? part.type : part.name);
-    call.text("tool_call.function.arguments", part.text);
-    call.text("tool_call.reasoning_signature", part.signature);
+  std::size_t index = 0;
+  for (const Part* const part : message.calls) {
+    const Text name = part->name.empty() ? part->type : part->name;
+    if (part->id.empty() && name.empty() && part->text.empty() && part->signature.empty()) continue;
+    ElementWriter call(attributes, element(calls, index++, arena), arena);
+    call.text("tool_call.id", part->id);
+    call.text("tool_call.function.name", name);
+    call.text("tool_call.function.arguments", part->text);
+    call.text("tool_call.reasoning_signature", part->signature);
   }
 }
 
@@ -178,16 +180,10 @@ void write_values(const Trace& trace, AttributeWriter& out) {
   }
 }
 
-void write_outcome(const DialectContext& context, const SpanSlot& slot, Span& span,
-                   AttributeWriter& out) {
+void write_status(const DialectContext& context, const SpanSlot& slot, Span& span,
+                  AttributeWriter& out) {
   span.kind = SpanKind::kInternal;
-  const Failure failure = failure_of(context, slot);
-  if (failure.happened) {
-    out.text(keys::kErrorType, failure.type);
-    add_exception(context, slot, span);
-  } else {
-    span.status = StatusCode::kOk;
-  }
+  write_outcome(context, slot, StatusCode::kOk, span, out);
 }
 
 void write_usage(const Trace& trace, AttributeWriter& out) {
@@ -290,9 +286,9 @@ void paint_generation(const DialectContext& context, const SpanSlot& slot, Span&
     span.name = openinference_name(trace);
   }
   write_common(context, openinference_kind(trace.kind), gateway_facts(trace, context.arena), out);
-  write_outcome(context, slot, span, out);
+  write_status(context, slot, span, out);
   write_kind(context, out);
-  out.add_outside({}, trace.attributes);
+  write_attributes(trace, out);
   span.dropped_attributes = trace.metadata_dropped;
   if (time_to_first_token(trace)) {
     SpanEvent& event = span.events.emplace_back(context.arena);
@@ -316,25 +312,9 @@ void paint_explicit(const DialectContext& context, const SpanSlot& slot, Span& s
 void paint_level(const DialectContext& context, const SpanSlot& slot, Span& span) {
   AttributeWriter out(span.attributes, context.arena);
   write_common(context, "CHAIN", {}, out);
-  write_outcome(context, slot, span, out);
+  write_status(context, slot, span, out);
   // Arize previews a trace from its root.
   if (slot.role == SpanRole::kRoot) write_values(context.trace, out);
-}
-
-ArenaVector<Metadatum> attempt_facts(const SpanSlot& slot, Arena& arena) {
-  const Attempt& attempt = *slot.attempt;
-  ArenaVector<Metadatum> facts(arena.resource());
-  const auto add = [&facts](Text key, Text value) {
-    if (!value.empty()) facts.push_back({key, value, false});
-  };
-  facts.push_back({"attempt_index", static_cast<std::int64_t>(slot.attempt_index), false});
-  add("provider_name", attempt.provider);
-  add("model", attempt.model);
-  add("endpoint", attempt.endpoint);
-  if (attempt.http_status != 0) {
-    facts.push_back({"http_status", std::int64_t{attempt.http_status}, false});
-  }
-  return facts;
 }
 
 void paint_attempt(const DialectContext& context, const SpanSlot& slot, Span& span) {
@@ -350,7 +330,7 @@ void paint_attempt(const DialectContext& context, const SpanSlot& slot, Span& sp
     write_metadata(text.writer(), facts, {}, {});
     out.text(keys::kMetadata, text.finish(context.arena));
   }
-  write_outcome(context, slot, span, out);
+  write_status(context, slot, span, out);
 }
 
 // Attributes of a generation, as a first guess that spares the list from growing again and again.

@@ -53,9 +53,9 @@ void write_resource(const DialectContext& context, SpanSet& set) {
 
 class TreeBuilder {
  public:
-  TreeBuilder(const DialectContext& context, SpanPainter paint)
+  TreeBuilder(const DialectContext& context, const Painters& painters)
       : context_(context),
-        paint_(paint),
+        painters_(painters),
         set_(context.arena),
         trace_id_(trace_id_of(context)),
         parent_(context.trace.settings.parent_span_id),
@@ -112,13 +112,25 @@ class TreeBuilder {
     parent_is_remote_ = false;
   }
 
+  [[nodiscard]] SpanPainter painter_of(SpanRole role) const noexcept {
+    switch (role) {
+      case SpanRole::kRoot:
+      case SpanRole::kGroup:
+        return painters_.level;
+      case SpanRole::kAttempt:
+        return painters_.attempt;
+      default:
+        return painters_.subject;
+    }
+  }
+
   void finish(Span& span, const SpanSlot& slot) {
     const Failure failure = failure_of(context_, slot);
     if (failure.happened) {
       span.status = StatusCode::kError;
       span.status_message = failure.message.empty() ? failure.type : failure.message;
     }
-    paint_(context_, slot, span);
+    painter_of(slot.role)(context_, slot, span);
     apply_caps(context_.options.caps, span, context_.arena);
   }
 
@@ -145,7 +157,7 @@ class TreeBuilder {
   }
 
   const DialectContext& context_;
-  SpanPainter paint_;
+  const Painters painters_;
   SpanSet set_;
   TraceId trace_id_;
   std::optional<SpanId> parent_;
@@ -155,7 +167,11 @@ class TreeBuilder {
 }  // namespace
 
 SpanSet build_tree(const DialectContext& context, SpanPainter paint) {
-  return TreeBuilder(context, paint).build();
+  return TreeBuilder(context, {paint, paint, paint}).build();
+}
+
+SpanSet build_tree(const DialectContext& context, const Painters& painters) {
+  return TreeBuilder(context, painters).build();
 }
 
 Failure failure_of(const Trace& trace) noexcept {

@@ -34,6 +34,14 @@ using SpanPainter = void (*)(const DialectContext&, const SpanSlot&, Span&);
 
 [[nodiscard]] SpanSet build_tree(const DialectContext& context, SpanPainter paint);
 
+// A painter for each kind of span, where generations and explicit spans are painted alike.
+struct Painters {
+  SpanPainter level;    // roots and groups
+  SpanPainter subject;  // generations and explicit spans
+  SpanPainter attempt;
+};
+[[nodiscard]] SpanSet build_tree(const DialectContext& context, const Painters& painters);
+
 // How the request or the attempt ended. A client that went away counts as a failure.
 struct Failure {
   bool happened = false;

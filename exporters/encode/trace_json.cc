@@ -1,54 +1,25 @@
 #include "exporters/encode/trace_json.h"
 
-#include <fmt/format.h>
+#include <array>
 
 #include "engine/base/json_writer.h"
 #include "exporters/dialects/attribute_writer.h"
 #include "exporters/dialects/facts.h"
 #include "exporters/dialects/messages.h"
 #include "exporters/dialects/names.h"
+#include "exporters/dialects/times.h"
 
 namespace sidecast {
 namespace {
 
 constexpr std::size_t kScratchBytes = 16U * 1024U;
 
-// "2026-08-21T09:15:00.250Z"
 void write_time(JsonWriter& json, Text name, Timestamp time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss clock(std::chrono::floor<Milliseconds>(time - day));
-  char text[48];
-  const auto end = fmt::format_to_n(
-      text, sizeof text, "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-      static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-      static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(),
-      clock.seconds().count(), clock.subseconds().count());
-  json.key(name).string({text, end.size});
+  std::array<char, kIsoTimeBytes> text;
+  json.key(name).string(iso_time(time, text));
 }
 
-// Absent values are left out, so that a reader sees null and not an empty text.
-class Members {
- public:
-  explicit Members(JsonWriter& json) noexcept : json_(json) {}
-  void text(Text name, Text value) {
-    if (!value.empty()) json_.key(name).string(value);
-  }
-  void integer(Text name, std::optional<std::int64_t> value) {
-    if (value) json_.key(name).integer(*value);
-  }
-  void number(Text name, std::optional<double> value) {
-    if (value) json_.key(name).number(*value);
-  }
-  void json(Text name, Text value) {
-    if (!value.empty()) json_.key(name).raw(value);
-  }
-
- private:
-  JsonWriter& json_;
-};
-
-void write_status(Members& members, const Failure& failure) {
+void write_status(JsonMembers& members, const Failure& failure) {
   members.text("level", failure.happened ? "ERROR" : "DEFAULT");
   if (!failure.happened) return;
   members.text("errorType", failure.type);
@@ -56,7 +27,7 @@ void write_status(Members& members, const Failure& failure) {
 }
 
 void write_generation(JsonWriter& json, const Trace& trace, Arena& arena) {
-  Members members(json);
+  JsonMembers members(json);
   json.begin_object();
   members.text("id", trace.identity.generation_id);
   members.text("type", trace.is_explicit_span ? openinference_kind(trace.kind) : "GENERATION");
@@ -86,7 +57,7 @@ void write_generation(JsonWriter& json, const Trace& trace, Arena& arena) {
 }
 
 void write_attempt(JsonWriter& json, const Attempt& attempt, std::size_t index) {
-  Members members(json);
+  JsonMembers members(json);
   json.begin_object();
   members.text("type", "SPAN");
   members.integer("attempt", static_cast<std::int64_t>(index));
@@ -105,7 +76,7 @@ void write_attempt(JsonWriter& json, const Attempt& attempt, std::size_t index) 
 void encode_trace_json(const Trace& trace, const SpanSet& /*set*/, ByteBuffer& out) {
   Arena arena(kScratchBytes);
   JsonWriter json(out);
-  Members members(json);
+  JsonMembers members(json);
   const TraceSettings& settings = trace.settings;
   json.begin_object();
   members.text(

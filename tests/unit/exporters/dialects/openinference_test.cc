@@ -292,6 +292,19 @@ TEST_F(OpenInference, ExplicitSpansKeepTheirKindAndTheirOwnAttributes) {
   EXPECT_EQ(text_of(write(), "agent.name"), "planner");
 }
 
+TEST_F(OpenInference, ACallThatSaysNothingSpendsNoIndex) {
+  trace.output_messages.clear();
+  Message& message = trace.output_messages.emplace_back(arena);
+  message.role = "assistant";
+  message.parts.push_back(part(PartKind::kToolCall, ""));
+  message.parts.push_back(part(PartKind::kToolCall, "{}"));
+  const SpanSet set = write_openinference(trace, options_, arena);
+  EXPECT_EQ(text_of(set.spans[0],
+                    "llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments"),
+            "{}");
+  EXPECT_FALSE(has_prefix(set.spans[0], "llm.output_messages.0.message.tool_calls.1"));
+}
+
 TEST_F(OpenInference, FlatMetadataReplacesTheJsonText) {
   trace.attempts.push_back({"A", "m", "/v1", trace.start, trace.end, 503, "overloaded", "busy"});
   DialectOptions options;

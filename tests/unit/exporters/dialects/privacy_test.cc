@@ -102,7 +102,15 @@ TEST(Privacy, NoneOfTheRemovedNamesIsLeft) {
                                "embedding.embeddings",
                                "reranker.query",
                                "gen_ai.retrieval.query.text",
-                               "gen_ai.request.stop_sequences"};
+                               "gen_ai.request.stop_sequences",
+                               "langfuse.trace.input",
+                               "langfuse.trace.output",
+                               "langfuse.observation.input",
+                               "langfuse.observation.output",
+                               "braintrust.input",
+                               "braintrust.output",
+                               "mlflow.spanInputs",
+                               "mlflow.spanOutputs"};
   for (const DialectEntry& dialect : dialects()) {
     Arena arena;
     Trace trace = secret_trace(arena);
