@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -24,9 +25,11 @@
 #include "engine/intake/worker.h"
 #include "engine/ledger/ledger.h"
 #include "engine/ledger/paths.h"
+#include "engine/ledger/retire.h"
 #include "engine/ledger/snapshot.h"
 #include "engine/lock.h"
 #include "engine/recovery.h"
+#include "engine/reload.h"
 #include "engine/stage/redo.h"
 #include "engine/stage/stage.h"
 #include "exporters/http/loop.h"
@@ -38,6 +41,7 @@ namespace {
 constexpr std::chrono::milliseconds kHousekeeping{100};
 constexpr std::chrono::milliseconds kEndingPoll{10};  // while something is waited for
 constexpr std::chrono::milliseconds kHeartbeat{500};
+constexpr std::chrono::seconds kFreeSlots{1};
 // Settling takes at most so many records a transaction (settle.cc), and a counter.
 constexpr std::size_t kSettleOperations = 8192;
 constexpr std::size_t kCommitOperations = 4096;  // lanes and heads of a worker's transaction
@@ -59,11 +63,17 @@ std::size_t wanted_workers(const Config& config) {
   return std::min(wanted, ledger::kWorkersMax);
 }
 
+// A transaction may touch the four route counters of every destination.
+std::size_t operations_for(const Plan& plan) {
+  return plan.destinations.size() * 4 + kCommitOperations;
+}
+
 }  // namespace
 
 struct Engine::Impl {
-  Impl(Config checked, Options chosen, EngineLock taken)
-      : config(std::make_shared<const Config>(std::move(checked))),
+  Impl(RunningConfig checked, Options chosen, EngineLock taken)
+      : running(std::move(checked)),
+        config(running.config),
         budget(make_budget(config->memory_limit_bytes, wanted_workers(*config))),
         options(std::move(chosen)),
         lock(std::move(taken)),
@@ -71,6 +81,11 @@ struct Engine::Impl {
 
   Status open();
   Status recover();
+  void publish_writer_settings();
+  Status apply(const RunningConfig& next);
+  [[nodiscard]] Result<std::vector<std::unique_ptr<stage::RedoLog>>> larger_redo(const Plan& next);
+  void in_delivery(const std::function<void()>& task);
+  void free_slots();
   void submit(SealedBatchPtr sealed);
   void ask_for_room(bool urgent);
   [[nodiscard]] Deliverer::Missing missing() const noexcept;
@@ -78,6 +93,7 @@ struct Engine::Impl {
   void verify_ledger(std::string_view when);
   bool run(const std::atomic<bool>& stop);
 
+  RunningConfig running;
   std::shared_ptr<const Config> config;
   Budget budget;
   Options options;
@@ -87,7 +103,8 @@ struct Engine::Impl {
   std::unique_ptr<shm::RingDirectory> directory;
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<stage::Stage> stage;
-  std::unique_ptr<Plan> plan;
+  PlanPtr plan;
+  std::size_t route_operations = 0;  // of a worker's largest transaction
   std::unique_ptr<stage::RedoLog> settle_redo;
   std::unique_ptr<stage::RedoLog> ring_redo;
   std::unique_ptr<HttpLoop> loop;
@@ -104,13 +121,7 @@ Status Engine::Impl::open() {
   std::string error;
   directory = shm::RingDirectory::open(config->ring_dir, error);
   if (directory == nullptr) return fail(error);
-  const shm::WriterSettings settings{.ring_bytes = config->ring_bytes,
-                                     .lanes = config->lanes,
-                                     .record_bytes_max = config->record_bytes_max,
-                                     .switched_off = config->writers_off};
-  if (!directory->publish(settings, error)) {
-    log_warning("{}; gateways that make a ring go on with what was published before", error);
-  }
+  publish_writer_settings();
 
   auto opened = Ledger::open(paths.ledger);
   if (!opened) return fail(std::move(opened.error()));
@@ -118,7 +129,7 @@ Status Engine::Impl::open() {
   stage = std::make_unique<stage::Stage>(
       paths.stage, ledger->header().epoch,
       stage::StageLimits{.bytes_max = budget.stage_bytes, .segment_bytes = budget.segment_bytes});
-  auto planned = make_plan(config, *ledger);
+  auto planned = make_plan(running, *ledger, nullptr);
   if (!planned) return fail(std::move(planned.error()));
   plan = std::move(*planned);
   loop = std::make_unique<HttpLoop>(
@@ -127,9 +138,20 @@ Status Engine::Impl::open() {
   return recover();
 }
 
+void Engine::Impl::publish_writer_settings() {
+  const shm::WriterSettings settings{.ring_bytes = config->ring_bytes,
+                                     .lanes = config->lanes,
+                                     .record_bytes_max = config->record_bytes_max,
+                                     .switched_off = config->writers_off};
+  std::string error;
+  if (!directory->publish(settings, error)) {
+    log_warning("{}; gateways that make a ring go on with what was published before", error);
+  }
+}
+
 Status Engine::Impl::recover() {
   const std::size_t worker_count = budget.workers;
-  const std::size_t route_operations = plan->destinations.size() * 4 + kCommitOperations;
+  route_operations = operations_for(*plan);
   std::vector<std::unique_ptr<stage::RedoLog>> worker_redo;
   std::vector<stage::RedoLog*> logs;
   // Every worker's log there may be: the engine before may have had more workers.
@@ -179,17 +201,17 @@ Status Engine::Impl::recover() {
   const std::vector<ledger::Suspect> poison = find_poison(*ledger);
 
   deliverer = std::make_unique<Deliverer>(
-      *plan, *loop, *ledger, *settle_redo, *stage,
-      [this](const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+      plan, *loop, *ledger, *settle_redo, *stage,
+      [this](PlannedGroupPtr group, std::vector<stage::EntryRef> entries,
              std::uint64_t destinations) {
         // relaxed: any worker will do.
         workers[next_refreeze.fetch_add(1, std::memory_order_relaxed) % workers.size()]->refreeze(
-            group, std::move(entries), destinations);
+            std::move(group), std::move(entries), destinations);
       });
   for (std::size_t i = 0; i < worker_count; ++i) {
     workers.push_back(std::make_unique<Worker>(
         Worker::Context{.index = static_cast<std::uint32_t>(i),
-                        .plan = plan.get(),
+                        .plan = plan,
                         .ledger = ledger.get(),
                         .stage = stage.get(),
                         .redo = std::move(worker_redo[i]),
@@ -205,6 +227,78 @@ Status Engine::Impl::recover() {
   deliverer->hold(std::move(recovery.held));
   for (std::size_t i = 0; i < worker_count; ++i) workers[i]->adopt(std::move(recovery.workers[i]));
   return {};
+}
+
+// Redo logs for transactions of that plan where those in use are too small: other mappings of the
+// same files, which the workers take over between two transactions.
+Result<std::vector<std::unique_ptr<stage::RedoLog>>> Engine::Impl::larger_redo(const Plan& next) {
+  std::vector<std::unique_ptr<stage::RedoLog>> logs(workers.size());
+  const std::size_t needed = operations_for(next);
+  if (needed <= route_operations) return logs;
+  const std::size_t wanted = std::max(needed, route_operations * 2);
+  for (std::size_t i = 0; i < logs.size(); ++i) {
+    auto log = stage::RedoLog::open(paths.redo(fmt::format("worker{}", i)), wanted);
+    if (!log) return fail(std::move(log.error()));
+    logs[i] = std::move(*log);
+  }
+  route_operations = wanted;
+  return logs;
+}
+
+// Whatever can fail comes first: then nothing has changed. The delivery thread goes over before any
+// worker does, so that every batch finds its outlet.
+Status Engine::Impl::apply(const RunningConfig& next) {
+  auto planned = make_plan(next, *ledger, plan.get());
+  if (!planned) return fail(std::move(planned.error()));
+  auto logs = larger_redo(**planned);
+  if (!logs) return fail(std::move(logs.error()));
+  in_delivery([&] { deliverer->follow(*planned); });
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    workers[i]->follow(*planned, std::move((*logs)[i]));
+  }
+  plan = *std::move(planned);
+  running = next;
+  config = running.config;
+  publish_writer_settings();
+  return {};
+}
+
+// Runs it on the delivery thread and waits for its end.
+void Engine::Impl::in_delivery(const std::function<void()>& task) {
+  std::promise<void> done;
+  loop->post([&] {
+    task();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+// Slots of what is gone, when they have become many. Nobody counts for them once every worker goes
+// by the plan that is without them.
+void Engine::Impl::free_slots() {
+  const auto surplus = [](std::size_t used, std::size_t planned) {
+    return used - planned - std::min(used - planned, kGoneKept);
+  };
+  const std::size_t destinations = surplus(ledger->destinations_used(), plan->destinations.size());
+  const std::size_t groups = surplus(ledger->groups_used(), plan->groups.size());
+  if (destinations + groups == 0) return;
+  if (!std::all_of(workers.begin(), workers.end(),
+                   [this](const auto& worker) { return worker->follows(*plan); })) {
+    return;
+  }
+  if (destinations > 0) {
+    std::vector<DestinationIndex> retired;
+    in_delivery([&] { retired = deliverer->retire(destinations); });
+    for (const DestinationIndex index : retired) ledger->free_destination(index);
+  }
+  if (groups == 0) return;
+  const std::vector<bool> staged = groups_staged(*ledger, paths.stage);
+  for (std::size_t i = 0; i < staged.size(); ++i) {
+    const auto index = static_cast<GroupIndex>(i);
+    const bool is_free = ledger->group(index).member_count == 0;
+    if (is_free || staged[i] || plan->group_by_slot.contains(index)) continue;
+    ledger->free_group(index);
+  }
 }
 
 void Engine::Impl::submit(SealedBatchPtr sealed) {
@@ -286,7 +380,11 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
     return keeper->all_drained() && workers_quiet() && stage_settled();
   };
 
+  Reloader reloader(options.loader, options.reload_asked, paths,
+                    {.running = [this]() -> const RunningConfig& { return running; },
+                     .apply = [this](const RunningConfig& next) { return apply(next); }});
   Instant next_beat{};
+  Instant next_free{};
   Instant last_progress = monotonic_now();
   std::uint64_t settled_before = 0;
   std::uint64_t unsettled_before = 0;
@@ -294,14 +392,15 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   while (!stop.load(std::memory_order_relaxed) && !done) {
     const Instant now = monotonic_now();
     keeper->sweep(now);
+    if (now >= next_free) {
+      free_slots();
+      next_free = now + kFreeSlots;
+    }
     if (now >= next_beat) {
       beat(ledger::EngineState::kRunning);
       next_beat = now + kHeartbeat;
     }
-    if (options.reload_asked != nullptr && options.reload_asked->exchange(false)) {
-      log_warning(
-          "SIGHUP is ignored: the config is read at the start; restart to apply a changed one");
-    }
+    reloader.look(now);
     if (options.drain) {
       if (deliverer->settled() != settled_before || stage->unsettled() != unsettled_before) {
         last_progress = now;
@@ -340,14 +439,15 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
-Result<std::unique_ptr<Engine>> Engine::open(Config config, Options options,
+Result<std::unique_ptr<Engine>> Engine::open(RunningConfig config, Options options,
                                              const std::atomic<bool>& stop) {
-  const std::string ring_dir = config.ring_dir;
+  const std::string ring_dir = config.config->ring_dir;
   const EnginePaths paths(ring_dir);
   if (Status made = make_directories(ring_dir, paths); !made) {
     return fail(with_advice_on_room(std::move(made.error()), ring_dir));
   }
-  auto lock = EngineLock::take(paths.lock, stop);
+  auto lock =
+      EngineLock::take(paths.lock, {.ledger = paths.ledger, .after = options.takeover_after}, stop);
   if (!lock) return fail(with_advice_on_room(std::move(lock.error()), ring_dir));
   if (!lock->has_value()) return nullptr;
   auto impl = std::make_unique<Impl>(std::move(config), std::move(options), std::move(**lock));

@@ -1,17 +1,20 @@
-// sidecastd: reads the config, opens the engine, runs it until SIGTERM or SIGINT.
-// SIGHUP is ignored but said, until there is a reload. The only place
-// where everything meets. Exit codes: 0 done, 1 the thing asked for failed, 2 wrong usage or
-// config.
+// sidecastd: reads the config, opens the engine, runs it until SIGTERM or SIGINT; SIGHUP reads the
+// config again. The only place where everything meets. Exit codes: 0 done, 1 the thing asked for
+// failed, 2 wrong usage or config.
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <exception>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "engine/base/log.h"
-#include "engine/config/config.h"
+#include "engine/config/loader.h"
+#include "engine/config/units.h"
 #include "engine/engine.h"
 #include "engine/intake/crash_mark.h"
 
@@ -33,12 +36,19 @@ int run(int argc, char** argv) {
   CLI::App app("sidecastd: drains the rings of LLM gateways and exports their traces");
   std::string config_path;
   std::string ring_dir;
+  std::string takeover_after;
   bool drain = false;
   bool verbose = false;
   app.add_option("--config", config_path, "Configuration file (YAML)")->required();
   app.add_option("--ring-dir", ring_dir, "Directory of the rings; overrides the configuration");
   app.add_flag("--drain", drain,
                "Deliver all that rings and stage hold, then exit: 0, or 1 if anything is left");
+  app.add_option("--takeover-after", takeover_after,
+                 "If another engine serves the directory and gives no sign of life for so long\n"
+                 "(such as 30s), kill it and take over; without this it is waited for")
+      ->check([](const std::string& text) {
+        return sidecast::parse_duration(text) ? std::string() : "not a duration, such as 30s";
+      });
   app.add_flag("--verbose", verbose, "Log more");
   app.set_version_flag("--version", std::string(SIDECAST_VERSION));
   try {
@@ -48,13 +58,13 @@ int run(int argc, char** argv) {
   }
   sidecast::open_log(verbose ? sidecast::LogLevel::kDebug : sidecast::LogLevel::kInfo);
 
-  auto config = sidecast::load_config(config_path);
+  auto loader = std::make_shared<sidecast::ConfigLoader>(config_path, ring_dir);
+  auto config = loader->load();
   if (!config) {
     fmt::print(stderr, "{}\n", config.error().message());
     return 2;
   }
-  for (const std::string& warning : config->warnings) sidecast::log_warning("{}", warning);
-  if (!ring_dir.empty()) config->ring_dir = ring_dir;
+  for (const std::string& warning : config->config->warnings) sidecast::log_warning("{}", warning);
 
   struct sigaction action {};
   action.sa_handler = request_stop;
@@ -67,7 +77,13 @@ int run(int argc, char** argv) {
 
   auto engine = sidecast::Engine::open(
       std::move(*config),
-      {.drain = drain, .version = SIDECAST_VERSION, .reload_asked = &reload_asked}, stop_requested);
+      {.drain = drain,
+       .version = SIDECAST_VERSION,
+       .takeover_after = takeover_after.empty() ? std::chrono::milliseconds(0)
+                                                : *sidecast::parse_duration(takeover_after),
+       .reload_asked = &reload_asked,
+       .loader = std::move(loader)},
+      stop_requested);
   if (!engine) {
     sidecast::log_error("{}", engine.error().message());
     return 1;

@@ -12,7 +12,7 @@ namespace {
 // No thread runs yet.
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-using PartKey = std::pair<const PlannedGroup*, std::uint64_t>;  // group, destinations
+using PartKey = std::pair<PlannedGroupPtr, std::uint64_t>;  // group, destinations
 
 bool same_record(const ledger::Suspect& suspect, const ledger::InHand& in_hand) {
   return suspect.ring == in_hand.ring && suspect.lane == in_hand.lane &&
@@ -122,12 +122,12 @@ void reconcile_rings(const std::vector<std::shared_ptr<shm::Ring>>& rings,
   redo.commit();
 }
 
-Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, Plan& plan,
+Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, const Plan& plan,
                       const Ledger& ledger, stage::Stage& stage, std::size_t worker_count) {
   Recovery recovery;
   recovery.workers.resize(worker_count);
   std::vector<std::map<PartKey, std::vector<stage::EntryRef>>> parts(worker_count);
-  std::map<GroupIndex, std::vector<const PlannedGroup*>> takers;
+  std::map<GroupIndex, std::vector<PlannedGroupPtr>> takers;
   for (auto& segment : segments) {
     const std::size_t worker = segment->key().worker % worker_count;
     for (std::uint64_t offset = 0; offset < segment->head();) {
@@ -141,7 +141,7 @@ Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, Pla
       const auto [known, is_new] = takers.try_emplace(entry->group);
       if (is_new) known->second = takers_of(plan, ledger, entry->group);
       std::uint64_t rest = pending;
-      for (const PlannedGroup* const group : known->second) {
+      for (const PlannedGroupPtr& group : known->second) {
         const std::uint64_t wanted = pending & group->mask;
         if (wanted == 0) continue;
         parts[worker][{group, wanted}].push_back(ref);

@@ -43,7 +43,7 @@ void reconcile_rings(const std::vector<std::shared_ptr<shm::Ring>>& rings,
 // Sorts the entries of `segments` by who must take them: the destinations of the same identity, in
 // whatever group they are now. Counts them as unsettled in `stage`.
 [[nodiscard]] Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments,
-                                    Plan& plan, const Ledger& ledger, stage::Stage& stage,
+                                    const Plan& plan, const Ledger& ledger, stage::Stage& stage,
                                     std::size_t worker_count);
 
 }  // namespace sidecast

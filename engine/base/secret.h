@@ -22,6 +22,7 @@ class Secret {
   // Call this only while a request is being authorised.
   [[nodiscard]] std::string_view reveal() const noexcept { return value_; }
   [[nodiscard]] bool empty() const noexcept { return value_.empty(); }
+  bool operator==(const Secret&) const = default;
 
  private:
   std::string value_;

@@ -21,18 +21,36 @@ BatchRecord record_of(const stage::Entry& entry) {
 
 }  // namespace
 
-Batcher::Batcher(const Plan& plan, std::uint64_t batch_bytes_max,
+Batcher::Batcher(PlanPtr plan, std::uint64_t batch_bytes_max,
                  std::atomic<std::uint64_t>& body_bytes_total, Submit submit)
-    : plan_(plan),
+    : plan_(std::move(plan)),
       batch_bytes_max_(batch_bytes_max),
       body_bytes_total_(body_bytes_total),
       submit_(std::move(submit)),
-      open_(plan.groups.size()) {}
+      open_(plan_->groups.size()) {}
+
+void Batcher::follow(PlanPtr plan, Instant now) {
+  std::vector<OpenBatch> open(plan->groups.size());
+  std::vector<std::size_t> begun;
+  for (const std::size_t i : begun_) {
+    const PlannedGroupPtr& group = plan_->groups[i];
+    const auto found = plan->group_by_slot.find(group->slot);
+    if (found != plan->group_by_slot.end() && plan->groups[found->second] == group) {
+      open[found->second] = std::move(open_[i]);
+      begun.push_back(found->second);
+    } else {
+      seal(group, open_[i], group->mask, now);
+    }
+  }
+  open_ = std::move(open);
+  begun_ = std::move(begun);
+  plan_ = std::move(plan);
+}
 
 bool Batcher::fits(const OpenBatch& open, const stage::Entry& entry,
                    const PlannedGroup& group) const {
   if (open.entries.empty()) return true;  // a record that is larger than a batch travels alone
-  const Limits& limits = group.group->format.limits;
+  const Limits& limits = group.group.format.limits;
   // relaxed: a hint; what is too large is cut before it is sent.
   const std::uint64_t bytes_max = std::min({limits.batch_bytes_max, batch_bytes_max_,
                                             group.batch_bytes_max.load(std::memory_order_relaxed)});
@@ -42,11 +60,10 @@ bool Batcher::fits(const OpenBatch& open, const stage::Entry& entry,
 }
 
 void Batcher::add(std::size_t group, stage::EntryRef ref, Instant now) {
-  const PlannedGroup& planned = *plan_.groups[group];
+  const PlannedGroupPtr& planned = plan_->groups[group];
   OpenBatch& open = open_[group];
-  if (!fits(open, *ref.entry, planned)) {
-    seal(planned, open, planned.mask, now);
-  }
+  if (open.entries.empty()) begun_.push_back(group);
+  if (!fits(open, *ref.entry, *planned)) seal(planned, open, planned->mask, now);
   if (open.entries.empty()) open.oldest = now;
   open.entries.push_back(ref);
   open.bytes += ref.entry->encoded_bytes;
@@ -55,22 +72,22 @@ void Batcher::add(std::size_t group, stage::EntryRef ref, Instant now) {
 }
 
 void Batcher::seal_due(Instant now, bool all) {
-  if (open_entries_ == 0) return;
-  for (std::size_t i = 0; i < open_.size(); ++i) {
+  std::erase_if(begun_, [&](std::size_t i) {
     OpenBatch& open = open_[i];
-    if (open.entries.empty()) continue;
-    const PlannedGroup& planned = *plan_.groups[i];
+    const PlannedGroupPtr& planned = plan_->groups[i];
     // relaxed: a hint; a batch sealed a little early or late is as good.
-    const bool available = planned.members_available.load(std::memory_order_relaxed) > 0;
+    const bool available = planned->members_available.load(std::memory_order_relaxed) > 0;
     const Milliseconds age_max =
-        available ? plan_.config->batch_age_max : Milliseconds(kAgeMaxUnavailable);
-    if (all || now - open.oldest >= age_max) seal(planned, open, planned.mask, now);
-  }
+        available ? plan_->config->batch_age_max : Milliseconds(kAgeMaxUnavailable);
+    const bool is_due = all || now - open.oldest >= age_max;
+    if (is_due) seal(planned, open, planned->mask, now);
+    return is_due;
+  });
 }
 
-void Batcher::seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t destinations,
+void Batcher::seal(const PlannedGroupPtr& group, OpenBatch& open, std::uint64_t destinations,
                    Instant now) {
-  const Format& format = group.group->format;
+  const Format& format = group->group.format;
   auto batch = std::make_shared<Batch>();
   batch->records.reserve(open.entries.size());
   for (const stage::EntryRef& ref : open.entries) batch->records.push_back(record_of(*ref.entry));
@@ -95,7 +112,7 @@ void Batcher::seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t des
     batch->content_encoding = content_encoding(format.compression);
   }
   auto sealed = std::make_shared<SealedBatch>();
-  sealed->group = &group;
+  sealed->group = group;
   sealed->destinations = destinations;
   sealed->sealed_at = now;
   sealed->body_bytes = batch->body == nullptr ? 0 : batch->body->size();
@@ -108,7 +125,7 @@ void Batcher::seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t des
   submit_(std::move(sealed));
 }
 
-void Batcher::freeze(const PlannedGroup& group, std::span<const stage::EntryRef> entries,
+void Batcher::freeze(const PlannedGroupPtr& group, std::span<const stage::EntryRef> entries,
                      std::uint64_t destinations, Instant now) {
   OpenBatch open;
   const auto flush = [&] {
@@ -116,7 +133,7 @@ void Batcher::freeze(const PlannedGroup& group, std::span<const stage::EntryRef>
     seal(group, open, destinations, now);
   };
   for (const stage::EntryRef& ref : entries) {
-    if (!fits(open, *ref.entry, group)) flush();
+    if (!fits(open, *ref.entry, *group)) flush();
     open.entries.push_back(ref);
     open.bytes += ref.entry->encoded_bytes;
     open.spans += ref.entry->span_count;

@@ -22,9 +22,12 @@ class Batcher {
 
   // `body_bytes_total` counts the heap that frozen bodies hold, over all workers; no batch is
   // larger than `batch_bytes_max`, unless a single record is.
-  Batcher(const Plan& plan, std::uint64_t batch_bytes_max,
-          std::atomic<std::uint64_t>& body_bytes_total, Submit submit);
+  Batcher(PlanPtr plan, std::uint64_t batch_bytes_max, std::atomic<std::uint64_t>& body_bytes_total,
+          Submit submit);
 
+  // Goes on with the next plan. Batches of groups that are in it as they were stay open, the others
+  // are sealed for those they were staged for.
+  void follow(PlanPtr plan, Instant now);
   // Takes one committed entry of that group (index into Plan::groups).
   void add(std::size_t group, stage::EntryRef entry, Instant now);
   // Seals what is old enough; with `all`, everything.
@@ -33,7 +36,7 @@ class Batcher {
 
   // Freezes given entries for given members at once: what a restart finds, or part of a batch that
   // was too large. Cut into several batches where the group's limits ask for it.
-  void freeze(const PlannedGroup& group, std::span<const stage::EntryRef> entries,
+  void freeze(const PlannedGroupPtr& group, std::span<const stage::EntryRef> entries,
               std::uint64_t destinations, Instant now);
 
  private:
@@ -45,14 +48,15 @@ class Batcher {
   };
   [[nodiscard]] bool fits(const OpenBatch& open, const stage::Entry& entry,
                           const PlannedGroup& group) const;
-  void seal(const PlannedGroup& group, OpenBatch& open, std::uint64_t destinations, Instant now);
+  void seal(const PlannedGroupPtr& group, OpenBatch& open, std::uint64_t destinations, Instant now);
 
-  const Plan& plan_;
+  PlanPtr plan_;
   std::uint64_t batch_bytes_max_;
   std::atomic<std::uint64_t>& body_bytes_total_;
   Submit submit_;
   Compressor compressor_;
-  std::vector<OpenBatch> open_;  // by group
+  std::vector<OpenBatch> open_;     // by group
+  std::vector<std::size_t> begun_;  // groups whose batch is not empty, each once
   std::size_t open_entries_ = 0;
   std::vector<Bytes> pieces_;  // reused
 };

@@ -27,7 +27,7 @@ struct SealedBatch {
 
   std::shared_ptr<const Batch> batch;
   std::vector<stage::EntryRef> entries;  // entries[i] is batch->records[i]
-  const PlannedGroup* group = nullptr;
+  PlannedGroupPtr group;
   std::uint64_t destinations = 0;  // bits of the members it is for
   Instant sealed_at;
   std::uint64_t body_bytes = 0;  // heap held by the frozen body

@@ -63,7 +63,7 @@ void read_limits(MapReader& reader, Config& config) {
 void read_destinations(MapReader& reader, std::span<const Destination* const> types,
                        Config& config) {
   Problems& problems = reader.context().problems;
-  if (!reader.has("destinations")) {
+  if (!reader.has("destinations") && config.destinations_dir.empty()) {
     problems.warning(reader.position(), "there are no 'destinations'; no record will be sent");
   }
   const YamlNode* const list = reader.read_list("destinations");
@@ -78,6 +78,16 @@ void read_destinations(MapReader& reader, std::span<const Destination* const> ty
     auto destination = read_destination(*item, reader.context(), types, names);
     if (destination) config.destinations.push_back(*std::move(destination));
   }
+}
+
+void read_destinations_dir(MapReader& reader, Config& config) {
+  auto directory = reader.read_text("destinations_dir");
+  if (!directory) return;
+  if (!directory->text.starts_with('/')) {
+    reader.context().problems.error(directory->position,
+                                    "'destinations_dir' must be an absolute path");
+  }
+  config.destinations_dir = std::move(directory->text);
 }
 
 void check_budget(const MapReader& reader, const Config& config) {
@@ -106,7 +116,6 @@ void check_budget(const MapReader& reader, const Config& config) {
 
 void refuse_later_keys(MapReader& reader) {
   reader.refuse("spool", "what is not delivered in 'give_up_after' is dropped and counted");
-  reader.refuse("destinations_dir", "list the destinations under 'destinations'");
   reader.refuse("gateways", "every ring may speak for every account");
 }
 
@@ -120,6 +129,7 @@ void read_document(const YamlNode& root, ReadContext context,
   read_ring_dir(reader, config);
   read_limits(reader, config);
   read_writers(reader, config);
+  read_destinations_dir(reader, config);
   read_destinations(reader, types, config);
   check_budget(reader, config);
   refuse_later_keys(reader);

@@ -30,6 +30,9 @@ struct DestinationConfig {
   Secrets secrets;
   std::shared_ptr<const Exporter> exporter;  // made from `options`; never null
 
+  // Of a tenant's file: it is not trusted as the operator's own are.
+  bool is_tenants = false;
+
   // Routing. Lists are sorted and hold each text once.
   std::vector<std::string> accounts;          // empty = all accounts
   std::vector<std::string> api_keys_include;  // key ids or names; empty = all
@@ -69,6 +72,7 @@ struct Config {
   bool writers_off = false;
 
   std::vector<DestinationConfig> destinations;  // in the order of the file; names are unique
+  std::string destinations_dir;                 // of tenants' files (tenants.h); empty = none
   std::vector<std::string>
       warnings;  // plaintext secrets and the like, "FILE:LINE:COLUMN: ..." each
 };

@@ -49,11 +49,17 @@ bool is_credential_header(std::string_view name) {
 class DestinationReader {
  public:
   DestinationReader(const YamlNode& map, ReadContext context,
-                    std::span<const Destination* const> types, DestinationNames& names)
-      : reader_(map, context), problems_(context.problems), types_(types), names_(names) {}
+                    std::span<const Destination* const> types, DestinationNames& names,
+                    const TenantScope* tenant)
+      : reader_(map, context),
+        problems_(context.problems),
+        types_(types),
+        names_(names),
+        tenant_(tenant) {}
 
   std::optional<DestinationConfig> read() {
     const std::size_t errors_before = problems_.error_count();
+    config_.is_tenants = tenant_ != nullptr;
     read_name();
     read_type();
     read_routing();
@@ -87,6 +93,7 @@ class DestinationReader {
       problems_.error(name->position,
                       fmt::format("'name' must be 1 to {} bytes on one line", kNameBytesMax));
     }
+    if (tenant_ != nullptr) config_.name = tenant_->name + "/" + name->text;
     const auto [first, is_new] = names_.emplace(name->text, name->position);
     if (!is_new) {
       problems_.error(name->position, fmt::format("{} stands already in line {}; names must differ",
@@ -140,6 +147,7 @@ class DestinationReader {
   void read_routing() {
     reader_.read_flag("enabled", config_.enabled);
     read_selection(reader_, "accounts", config_.accounts, kAccountBytesMax);
+    if (tenant_ != nullptr) bound_accounts();
     if (const YamlNode* const keys = reader_.read_map("api_keys")) {
       MapReader keys_reader(*keys, reader_.context());
       read_selection(keys_reader, "include", config_.api_keys_include);
@@ -165,6 +173,19 @@ class DestinationReader {
                           config_.regions.end());
   }
 
+  // To those of its file, whatever it asks for.
+  void bound_accounts() {
+    const auto& allowed = tenant_->accounts;
+    if (config_.accounts.empty()) config_.accounts = allowed;
+    if (std::includes(allowed.begin(), allowed.end(), config_.accounts.begin(),
+                      config_.accounts.end())) {
+      return;
+    }
+    reader_.error_at("accounts",
+                     fmt::format("'accounts' of {} may only be some of its file's", described()));
+    config_.accounts.clear();
+  }
+
   void read_privacy() {
     reader_.read_flag("privacy_mode", config_.privacy_mode);
     reader_.read_set("privacy_keep", config_.privacy_keep);
@@ -181,6 +202,9 @@ class DestinationReader {
     reader_.read_count("connections", config_.connections_max, kConnections);
     reader_.read_flag("http2_prior_knowledge", config_.http2_prior_knowledge);
     if (auto file = reader_.read_text("ca_file")) config_.ca_file = std::move(file->text);
+    if (tenant_ != nullptr && reader_.has("ca_file")) {
+      reader_.error_at("ca_file", "'ca_file' names a file of this machine; a tenant may not");
+    }
   }
 
   void read_options() {
@@ -252,6 +276,7 @@ class DestinationReader {
   Problems& problems_;
   std::span<const Destination* const> types_;
   DestinationNames& names_;
+  const TenantScope* tenant_;
   DestinationConfig config_;
   std::string_view name_;  // as it is written
   std::vector<std::string> secret_headers_;
@@ -261,8 +286,9 @@ class DestinationReader {
 
 std::optional<DestinationConfig> read_destination(const YamlNode& map, ReadContext context,
                                                   std::span<const Destination* const> types,
-                                                  DestinationNames& names) {
-  return DestinationReader(map, context, types, names).read();
+                                                  DestinationNames& names,
+                                                  const TenantScope* tenant) {
+  return DestinationReader(map, context, types, names, tenant).read();
 }
 
 }  // namespace sidecast

@@ -59,6 +59,9 @@ Result<Expanded> Expander::expand(std::string_view raw) {
 }
 
 Result<std::string> Expander::resolve(std::string_view reference) {
+  if (!sources_.environment && !sources_.read_file) {
+    return fail("${...} is not for tenants' files: it could name the operator's secrets");
+  }
   constexpr std::string_view kEnvironment = "env:";
   constexpr std::string_view kFile = "file:";
   if (reference.starts_with(kEnvironment) && reference.size() > kEnvironment.size()) {

@@ -12,7 +12,8 @@
 
 namespace sidecast {
 
-// The world outside a config's text. Tests and the fuzzer bring their own.
+// The world outside a config's text. Tests and the fuzzer bring their own; without any, a reference
+// is an error.
 struct ConfigSources {
   std::function<std::optional<std::string>(const std::string& name)> environment;
   std::function<Result<std::string>(const std::string& path)> read_file;

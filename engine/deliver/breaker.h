@@ -49,6 +49,15 @@ class Breaker {
   }
   void ended() noexcept { --under_way_; }
 
+  // What kept it from sending is mended, as far as we are told: the next request shows. One that is
+  // under way meets the old trouble still.
+  void begin_anew() noexcept {
+    ++round_;
+    failures_ = 0;
+    not_before_ = {};
+  }
+  void set_window_max(std::size_t max) noexcept { window_.set_max(max); }
+
   // The destination took a request of that round, or refused only that request.
   void succeeded(Round round, Instant now) noexcept {
     budget_.answered();

@@ -1,7 +1,10 @@
 #include "engine/deliver/deliverer.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
+
+#include "engine/ledger/retire.h"
 
 namespace sidecast {
 namespace {
@@ -18,23 +21,76 @@ constexpr std::chrono::seconds kLagIntolerable{10};
 
 }  // namespace
 
-Deliverer::Deliverer(const Plan& plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo,
+Deliverer::Deliverer(PlanPtr plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo,
                      stage::Stage& stage, Outlet::Refreeze refreeze)
-    : plan_(plan),
+    : plan_(std::move(plan)),
       loop_(loop),
+      ledger_(ledger),
+      redo_(redo),
+      give_up_after_(plan_->config->give_up_after),
       settler_(ledger, redo, stage),
-      held_(ledger, settler_, plan.config->give_up_after),
+      held_(ledger, settler_, give_up_after_),
       refreeze_(std::move(refreeze)) {
-  outlets_.resize(plan.destinations.size());
-  for (const auto& group : plan.groups) {
-    for (const PlannedMember& member : group->members) {
-      outlets_[member.destination] = std::make_unique<Outlet>(
-          plan.destinations[member.destination], member.destination, *group,
-          Outlet::Context{.loop = loop_,
-                          .settler = settler_,
-                          .ledger = ledger,
-                          .refreeze = refreeze_,
-                          .give_up_after = plan.config->give_up_after});
+  mark_destinations(*plan_, ledger_);
+  for (const auto& [slot, index] : plan_->enabled_by_slot) {
+    ledger_.destination(slot).held_since_ns.store(0, std::memory_order_relaxed);
+    open(plan_->destinations[index]);
+  }
+}
+
+void Deliverer::open(const PlannedDestination& destination) {
+  if (outlets_.size() <= destination.slot) outlets_.resize(destination.slot + 1);
+  outlets_[destination.slot] =
+      std::make_unique<Outlet>(destination, Outlet::Context{.loop = loop_,
+                                                            .settler = settler_,
+                                                            .ledger = ledger_,
+                                                            .refreeze = refreeze_,
+                                                            .held = held_,
+                                                            .give_up_after = give_up_after_});
+}
+
+void Deliverer::follow(PlanPtr plan) {
+  plan_ = std::move(plan);
+  give_up_after_ = plan_->config->give_up_after;
+  mark_destinations(*plan_, ledger_);
+  for (std::size_t slot = 0; slot < outlets_.size(); ++slot) {
+    const auto index = static_cast<DestinationIndex>(slot);
+    if (outlets_[slot] == nullptr || plan_->enabled_by_slot.contains(index)) continue;
+    outlets_[slot]->leave();
+    busy_.insert(index);  // until it is gone
+  }
+  for (const auto& [slot, index] : plan_->enabled_by_slot) {
+    const PlannedDestination& destination = plan_->destinations[index];
+    if (slot < outlets_.size() && outlets_[slot] != nullptr) {
+      outlets_[slot]->follow(destination);
+    } else {
+      open(destination);
+    }
+    release(held_.take(slot));
+  }
+}
+
+std::vector<DestinationIndex> Deliverer::retire(std::size_t count_max) {
+  std::set<DestinationIndex> planned;  // the disabled too
+  for (const PlannedDestination& destination : plan_->destinations) {
+    planned.insert(destination.slot);
+  }
+  return retire_counts(ledger_, redo_, count_max, [&](DestinationIndex slot) {
+    const bool has_outlet = slot < outlets_.size() && outlets_[slot] != nullptr;
+    return !has_outlet && !planned.contains(slot);
+  });
+}
+
+// Of one destination: each is frozen again for the group and bit it was staged with.
+void Deliverer::release(const std::vector<HeldRecord>& records) {
+  std::map<std::pair<GroupIndex, std::uint8_t>, std::vector<stage::EntryRef>> parts;
+  for (const HeldRecord& record : records) {
+    parts[{record.entry.entry->group, record.bit}].push_back(record.entry);
+  }
+  for (const auto& [place, entries] : parts) {
+    const std::uint64_t bit = std::uint64_t{1} << place.second;
+    for (const PlannedGroupPtr& taker : takers_of(*plan_, ledger_, place.first)) {
+      if ((taker->mask & bit) != 0) refreeze_(taker, entries, bit);
     }
   }
 }
@@ -46,9 +102,12 @@ void Deliverer::start() {
 void Deliverer::tick() {
   held_.tick(wall_now());
   const Instant now = monotonic_now();
-  for (const auto& outlet : outlets_) {
-    if (outlet != nullptr) outlet->expire(now);
-  }
+  std::erase_if(busy_, [&](DestinationIndex slot) {
+    std::unique_ptr<Outlet>& outlet = outlets_[slot];
+    outlet->expire(now);
+    if (outlet->is_gone()) outlet.reset();
+    return outlet == nullptr || outlet->is_quiet(now);
+  });
   loop_.after(kTick, [this] { tick(); });
 }
 
@@ -61,20 +120,33 @@ void Deliverer::finish_log() {
 void Deliverer::submit(const SealedBatchPtr& sealed) {
   for (const PlannedMember& member : sealed->group->members) {
     if ((sealed->destinations >> member.bit & 1U) == 0) continue;
+    const bool has_outlet =
+        member.destination < outlets_.size() && outlets_[member.destination] != nullptr;
+    if (!has_outlet) {
+      hold(*sealed, member);
+      continue;
+    }
     outlets_[member.destination]->submit(sealed);
+    busy_.insert(member.destination);
   }
+}
+
+// Staged under an earlier plan for a destination that is gone.
+void Deliverer::hold(const SealedBatch& sealed, const PlannedMember& member) {
+  std::vector<HeldRecord> records;
+  for (const stage::EntryRef& entry : sealed.entries) {
+    records.push_back({.entry = entry, .destination = member.destination, .bit = member.bit});
+  }
+  held_.add(std::move(records), wall_now());
 }
 
 Pinned Deliverer::pinned(Instant now) const {
   Pinned pinned;
-  const auto add = [&](const PlannedGroup& group) {
-    for (const PlannedMember& member : group.members) {
-      const Outlet* const outlet = outlets_[member.destination].get();
-      if (outlet != nullptr && outlet->delivers(now)) pinned.add(group, member.bit);
-    }
-  };
-  for (const auto& group : plan_.groups) add(*group);
-  for (const auto& group : plan_.earlier_groups) add(*group);
+  for (const DestinationIndex slot : busy_) {
+    const Outlet& outlet = *outlets_[slot];
+    if (!outlet.delivers(now)) continue;
+    for (const Outlet::Place& place : outlet.places()) pinned.add(place.group, place.bit);
+  }
   return pinned;
 }
 
@@ -83,17 +155,19 @@ bool Deliverer::holds_others_up(const Outlet& outlet, Instant now) const {
   if (lag < kLagMax) return false;
   const double comparable_bytes =
       lag < kLagIntolerable ? outlet.recent_bytes(now) * kComparable : 0.0;
-  return std::any_of(outlets_.begin(), outlets_.end(), [&](const auto& other) {
-    return other != nullptr && other->accepts(now) && other->lag(now) * kFarBehind < lag &&
-           other->recent_bytes(now) >= comparable_bytes;
+  return std::any_of(busy_.begin(), busy_.end(), [&](DestinationIndex slot) {
+    const Outlet& other = *outlets_[slot];
+    return other.accepts(now) && other.lag(now) * kFarBehind < lag &&
+           other.recent_bytes(now) >= comparable_bytes;
   });
 }
 
 Outlet* Deliverer::victim(const Missing& missing, Pinned& pinned, Instant now, bool urgent) const {
   Outlet* chosen = nullptr;
   bool chosen_delivers = true;
-  for (const auto& outlet : outlets_) {
-    const SealedBatch* const oldest = outlet == nullptr ? nullptr : outlet->oldest();
+  for (const DestinationIndex slot : busy_) {
+    Outlet* const outlet = outlets_[slot].get();
+    const SealedBatch* const oldest = outlet->oldest();
     if (oldest == nullptr) continue;  // all it holds is under way
     const bool delivers = outlet->delivers(now);
     if (delivers && !(urgent && holds_others_up(*outlet, now))) continue;
@@ -104,7 +178,7 @@ Outlet* Deliverer::victim(const Missing& missing, Pinned& pinned, Instant now, b
     const bool frees = (missing.body_bytes > 0 && !pinned.body(*oldest)) ||
                        (missing.stage_bytes > 0 && !pinned.segments(*oldest));
     if (!delivers && !frees) continue;
-    chosen = outlet.get();
+    chosen = outlet;
     chosen_delivers = delivers;
   }
   return chosen;

@@ -1,12 +1,14 @@
 // The deliverer: one outlet per destination, on the HTTP loop's thread. Hands each sealed batch to
 // the outlets it is for, lets old batches expire, and frees memory by dropping what is held for
-// nobody, then the oldest batches of whoever holds most.
+// nobody, then the oldest batches of whoever holds most. Its periodic work grows with the
+// destinations that have something to do, not with all there are.
 // Threads: belongs to the delivery thread, but for the marked functions.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -19,14 +21,20 @@ namespace sidecast {
 
 class Deliverer {
  public:
-  Deliverer(const Plan& plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo,
-            stage::Stage& stage, Outlet::Refreeze refreeze);
+  Deliverer(PlanPtr plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo, stage::Stage& stage,
+            Outlet::Refreeze refreeze);
 
   // Keeps records for destinations that are not in the plan. Before the loop runs.
   void hold(std::vector<HeldRecord> records) { held_.add(std::move(records), wall_now()); }
   // Delivery thread, once, before anything is submitted: starts the clock of expiry.
   void start();
   void submit(const SealedBatchPtr& sealed);
+  // Goes on with the next plan, before any worker does. Who stays in it is not disturbed; what was
+  // held for one that is back is delivered.
+  void follow(PlanPtr plan);
+  // Makes up to so many destinations that are gone and settled ready to be freed (ledger/retire.h),
+  // once all workers go by the plan that this one goes by.
+  [[nodiscard]] std::vector<DestinationIndex> retire(std::size_t count_max);
   struct Missing {
     std::uint64_t stage_bytes = 0;
     std::uint64_t body_bytes = 0;
@@ -47,18 +55,25 @@ class Deliverer {
 
  private:
   void tick();
+  void open(const PlannedDestination& destination);
+  void hold(const SealedBatch& sealed, const PlannedMember& member);
+  void release(const std::vector<HeldRecord>& records);
   // Who loses its oldest batch next; null: nobody.
   [[nodiscard]] bool holds_others_up(const Outlet& outlet, Instant now) const;
   [[nodiscard]] Outlet* victim(const Missing& missing, Pinned& pinned, Instant now,
                                bool urgent) const;
   [[nodiscard]] Pinned pinned(Instant now) const;
 
-  const Plan& plan_;
+  PlanPtr plan_;
   HttpLoop& loop_;
+  Ledger& ledger_;
+  stage::RedoLog& redo_;
+  std::chrono::seconds give_up_after_;
   Settler settler_;
   HeldRecords held_;
   Outlet::Refreeze refreeze_;
-  std::vector<std::unique_ptr<Outlet>> outlets_;  // by destination; null = disabled
+  std::vector<std::unique_ptr<Outlet>> outlets_;  // by slot of the ledger; null = there is none
+  std::set<DestinationIndex> busy_;               // whose outlet is not quiet
   Instant relieve_again_{};
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -30,32 +31,64 @@ std::string names_of(const std::set<DestinationIndex>& destinations, const Ledge
   return names;
 }
 
+// Segments are numbered in the order they were begun.
+auto place_of(const HeldRecord& record) {
+  const stage::SegmentKey key = record.entry.segment->key();
+  return std::tuple(key.sequence, key.worker, record.entry.entry);
+}
+
 }  // namespace
 
 void HeldRecords::add(std::vector<HeldRecord> records, Timestamp now) {
   if (records.empty()) return;
   std::set<DestinationIndex> destinations;
-  for (const HeldRecord& record : records) destinations.insert(record.destination);
+  for (const HeldRecord& record : records) {
+    if (destinations_.insert(record.destination).second) destinations.insert(record.destination);
+  }
   for (const DestinationIndex destination : destinations) {
-    // relaxed: no thread runs yet. A clock that was set back does not hold anything for ever.
+    // relaxed: no other thread writes it. A clock that was set back does not hold anything for
+    // ever.
     auto& since = ledger_.destination(destination).held_since_ns;
     const std::int64_t known = since.load(std::memory_order_relaxed);
     if (known == 0 || known > unix_ns(now)) since.store(unix_ns(now), std::memory_order_relaxed);
   }
+  if (!destinations.empty()) tell(records.size(), destinations);
+  const auto is_before = [](const HeldRecord& a, const HeldRecord& b) {
+    return place_of(a) < place_of(b);
+  };
+  std::sort(records.begin(), records.end(), is_before);
+  const auto middle = static_cast<std::ptrdiff_t>(records_.size());
+  records_.insert(records_.end(), records.begin(), records.end());
+  std::inplace_merge(records_.begin(), records_.begin() + middle, records_.end(), is_before);
+  tick(now);
+}
+
+void HeldRecords::tell(std::size_t records, const std::set<DestinationIndex>& destinations) const {
   log_warning(
       "{} staged records are for destinations that were changed, disabled or removed ({}): held "
       "until {} s after the change was first seen, then dropped(policy_changed); undo it before "
       "that to have them delivered",
-      records.size(), names_of(destinations, ledger_), give_up_after_.count());
-  records_ = std::move(records);
-  tick(now);
+      records, names_of(destinations, ledger_), give_up_after_.count());
+}
+
+std::vector<HeldRecord> HeldRecords::take(DestinationIndex destination) {
+  if (destinations_.erase(destination) == 0) return {};
+  // relaxed: see add().
+  ledger_.destination(destination).held_since_ns.store(0, std::memory_order_relaxed);
+  const auto taken = std::stable_partition(
+      records_.begin(), records_.end(),
+      [destination](const HeldRecord& record) { return record.destination != destination; });
+  std::vector<HeldRecord> records(taken, records_.end());
+  records_.erase(taken, records_.end());
+  count();
+  return records;
 }
 
 void HeldRecords::tick(Timestamp now) {
   if (records_.empty()) return;
   const auto is_kept = [&](const HeldRecord& record) {
     const auto& since = ledger_.destination(record.destination).held_since_ns;
-    // relaxed: written before this thread began.
+    // relaxed: this thread's own, or written before it began.
     return now - timestamp_from_ns(since.load(std::memory_order_relaxed)) <= give_up_after_;
   };
   const auto due = std::stable_partition(records_.begin(), records_.end(), is_kept);

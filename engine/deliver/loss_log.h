@@ -4,6 +4,7 @@
 // delivery thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -23,6 +24,7 @@ class LossEpisode {
   // Longer than a destination that takes nothing leaves between two batches (batcher.cc).
   static constexpr std::chrono::seconds kQuiet{60};
 
+  [[nodiscard]] bool is_open() const noexcept { return records_ != 0; }
   // True when it begins with this.
   [[nodiscard]] bool add(std::uint64_t records, Instant now) noexcept;
   // The records it cost, when it is over: once.
@@ -43,6 +45,12 @@ class LossLog {
   void dropped(ledger::DropReason reason, std::uint64_t records, const std::string& cause,
                Instant now);
   void tick(Instant now);
+  void set_give_up_after(std::chrono::seconds give_up_after) { give_up_after_ = give_up_after; }
+  // No episode is open.
+  [[nodiscard]] bool is_quiet() const noexcept {
+    return std::none_of(episodes_.begin(), episodes_.end(),
+                        [](const LossEpisode& episode) { return episode.is_open(); });
+  }
   // Ends every episode: nothing more is dropped.
   void finish();
 

@@ -41,17 +41,22 @@ std::uint64_t encoded_bytes(const SealedBatch& sealed, std::size_t first, std::s
 
 }  // namespace
 
-Outlet::Outlet(const PlannedDestination& destination, std::size_t index, PlannedGroup& group,
-               Context context)
-    : destination_(destination),
-      index_(index),
-      group_(group),
+Outlet::Outlet(PlannedDestination destination, Context context)
+    : destination_(std::move(destination)),
       context_(context),
-      breaker_(destination.config->connections_max),
-      losses_(destination.config->name, context.give_up_after),
-      random_(destination.slot + 1) {}
+      breaker_(destination_.config->connections_max),
+      losses_(destination_.config->name, context.give_up_after),
+      random_(destination_.slot + 1) {
+  note_place(*destination_.group);
+  slot().state.store(state_, std::memory_order_relaxed);
+}
+
+Outlet::~Outlet() {
+  if (timer_ != 0) context_.loop.cancel(timer_);
+}
 
 void Outlet::submit(SealedBatchPtr sealed) {
+  if (sealed->group != destination_.group) note_place(*sealed->group);
   // Nobody's record may reach a destination that was not set up for its account.
   if (const auto& accounts = destination_.config->accounts; !accounts.empty()) {
     for (const stage::EntryRef& ref : sealed->entries) {
@@ -64,6 +69,15 @@ void Outlet::submit(SealedBatchPtr sealed) {
   recent_bytes_ = recent_bytes(now) + static_cast<double>(sealed->batch->uncompressed_bytes);
   recent_at_ = now;
   queued_bytes_ += sealed->batch->uncompressed_bytes;
+  if (has_left_) {
+    retire(sealed, sealed->entries.size());
+    if (is_piece_of_search(*sealed)) {
+      hold_search();
+    } else {
+      hold(*sealed, 0, sealed->entries.size());
+    }
+    return;
+  }
   if (is_piece_of_search(*sealed)) {
     expand(sealed, true);
   } else {
@@ -141,6 +155,7 @@ void Outlet::start(Send send) {
   const TransferOptions options{
       .timeout = destination_.config->timeout,
       .ca_file = destination_.config->ca_file,
+      .egress = destination_.config->is_tenants ? Egress::kTenant : Egress::kOperator,
       .http2_prior_knowledge = destination_.config->http2_prior_knowledge};
   // Judged as it was sent: what its headers held must not come back in an explanation.
   Request sent = attempt;
@@ -157,6 +172,10 @@ void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const 
   // relaxed: see add().
   slot().latency[latency_bucket(times.total)].fetch_add(1, std::memory_order_relaxed);
   const Verdict verdict = destination_.config->exporter->judge(sent, response, wall_now());
+  if (has_left_) {
+    judge_last(send, verdict);
+    return;
+  }
   const RecordRange range = range_of(send);
   switch (verdict.kind) {
     case Verdict::Kind::kDelivered:
@@ -264,8 +283,8 @@ void Outlet::end_search() {
     log_info("{}: takes no batches of more than about {} bytes (uncompressed); larger ones are cut",
              destination_.config->name, *limit);
     // relaxed: a hint for the batcher. Others of the group may take more.
-    if (group_.members.size() == 1) {
-      group_.batch_bytes_max.store(*limit, std::memory_order_relaxed);
+    if (destination_.group->members.size() == 1) {
+      destination_.group->batch_bytes_max.store(*limit, std::memory_order_relaxed);
     }
   }
   search_.reset();
@@ -273,7 +292,7 @@ void Outlet::end_search() {
 
 void Outlet::refreeze(const SealedBatchPtr& from, Bisect::Piece piece) {
   const auto begin = from->entries.begin() + static_cast<std::ptrdiff_t>(piece.first);
-  context_.refreeze(*from->group, {begin, begin + static_cast<std::ptrdiff_t>(piece.count)},
+  context_.refreeze(from->group, {begin, begin + static_cast<std::ptrdiff_t>(piece.count)},
                     std::uint64_t{1} << bit_in(from));
 }
 
@@ -355,9 +374,9 @@ void Outlet::set_state(DestinationState state, const std::string& explanation) {
   const bool is_available = state == DestinationState::kOk;
   // relaxed: a hint for the batcher.
   if (was_available && !is_available) {
-    group_.members_available.fetch_sub(1, std::memory_order_relaxed);
+    destination_.group->members_available.fetch_sub(1, std::memory_order_relaxed);
   } else if (!was_available && is_available) {
-    group_.members_available.fetch_add(1, std::memory_order_relaxed);
+    destination_.group->members_available.fetch_add(1, std::memory_order_relaxed);
   }
   state_ = state;
   slot().state.store(state, std::memory_order_relaxed);

@@ -5,6 +5,10 @@
 //   submit -> waiting -> (expand: exporter.encode) -> ready -> open -> judge -> settle
 //                                                        ^----- retry ---'
 //
+// It is a destination's identity that it belongs to: a reload that changes anything else goes on
+// with the same outlet (follow). One that is no longer configured sends nothing more: what waits is
+// held (held.h), what is under way is still judged, and then it is gone.
+//
 // A batch that is refused for what is in it is bisected (bisect.h), one at a time: until the search
 // has ended, only its pieces are sent. What it teaches about size is kept, and later batches are
 // cut by it before they are sent.
@@ -19,12 +23,15 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/base/clock.h"
 #include "engine/batch/plan.h"
 #include "engine/batch/settle.h"
 #include "engine/deliver/bisect.h"
 #include "engine/deliver/breaker.h"
+#include "engine/deliver/held.h"
 #include "engine/deliver/loss_log.h"
 #include "exporters/http/loop.h"
 
@@ -33,19 +40,31 @@ namespace sidecast {
 class Outlet {
  public:
   // Asks a worker to freeze these records again, for one destination (after a split).
-  using Refreeze = std::function<void(const PlannedGroup&, std::vector<stage::EntryRef>,
+  using Refreeze = std::function<void(PlannedGroupPtr, std::vector<stage::EntryRef>,
                                       std::uint64_t destinations)>;
   struct Context {
     HttpLoop& loop;
     Settler& settler;
     Ledger& ledger;
     const Refreeze& refreeze;
-    std::chrono::seconds give_up_after;
+    HeldRecords& held;
+    const std::chrono::seconds& give_up_after;
   };
 
-  // `index` into Plan::destinations.
-  Outlet(const PlannedDestination& destination, std::size_t index, PlannedGroup& group,
-         Context context);
+  Outlet(PlannedDestination destination, Context context);
+  ~Outlet();
+  Outlet(const Outlet&) = delete;
+  Outlet& operator=(const Outlet&) = delete;
+
+  // The same identity in the next plan. New credentials apply to what is queued, and a destination
+  // that was paused for the old ones is tried at once.
+  void follow(PlannedDestination destination);
+  // It is in no plan any more.
+  void leave();
+  // After leave(): nothing of it is under way.
+  [[nodiscard]] bool is_gone() const noexcept {
+    return has_left_ && !search_ && breaker_.under_way() == 0;
+  }
 
   void submit(SealedBatchPtr sealed);
   // Drops what is older than the give-up age. Called a few times a second.
@@ -75,6 +94,17 @@ class Outlet {
   [[nodiscard]] bool idle() const noexcept {
     return waiting_.empty() && ready_.empty() && !search_ && breaker_.under_way() == 0;
   }
+  // Nothing to do for it until the next submit(), and nothing that others are measured by.
+  [[nodiscard]] bool is_quiet(Instant now) const noexcept {
+    return idle() && !has_left_ && !delivers(now) && !accepts(now) && losses_.is_quiet();
+  }
+  // Where entries may be staged for it: group, and its bit there.
+  struct Place {
+    GroupIndex group;
+    std::uint8_t bit;
+    bool operator==(const Place&) const = default;
+  };
+  [[nodiscard]] const std::vector<Place>& places() const noexcept { return places_; }
 
  private:
   struct Send {
@@ -117,18 +147,25 @@ class Outlet {
   // What keeps it from delivering, in one line; empty while nothing does.
   [[nodiscard]] std::string trouble();
   void drop(const Send& send, ledger::DropReason reason, const std::string& cause);
+  void note_place(const PlannedGroup& group);
+  void authorise_anew();
+  void try_at_once();
+  void judge_last(const Send& send, const Verdict& verdict);
+  void hold(const SealedBatch& sealed, std::size_t first, std::size_t count);
+  void hold_search();
   // Ours in the entries of that batch, which may be of an earlier configuration's group.
   [[nodiscard]] std::uint8_t bit_in(const SealedBatchPtr& sealed) const noexcept {
-    return sealed->group->bit_of(index_);
+    return sealed->group->bit_of(destination_.slot);
   }
   [[nodiscard]] ledger::DestinationSlot& slot() noexcept {
     return context_.ledger.destination(destination_.slot);
   }
 
-  const PlannedDestination& destination_;
-  std::size_t index_;
-  PlannedGroup& group_;  // what is staged now; older batches name their own
+  PlannedDestination
+      destination_;  // its group is what is staged for now; older batches name theirs
   Context context_;
+  std::vector<Place> places_;
+  bool has_left_ = false;
   std::deque<SealedBatchPtr> waiting_;
   std::deque<Send> ready_;          // requests of the oldest batches, next first
   std::uint64_t queued_bytes_ = 0;  // uncompressed, of records not yet settled

@@ -15,9 +15,7 @@ namespace sidecast {
 class Pinned {
  public:
   // A destination that delivers waits for entries of that group with that bit.
-  void add(const PlannedGroup& group, std::uint8_t bit) {
-    delivering_[group.slot] |= std::uint64_t{1} << bit;
-  }
+  void add(GroupIndex group, std::uint8_t bit) { delivering_[group] |= std::uint64_t{1} << bit; }
   [[nodiscard]] bool body(const SealedBatch& batch) const;
   // Every segment of the batch.
   [[nodiscard]] bool segments(const SealedBatch& batch);

@@ -13,6 +13,10 @@ class Window {
   explicit Window(std::size_t max) noexcept : max_(std::max<std::size_t>(1, max)) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void set_max(std::size_t max) noexcept {
+    max_ = std::max<std::size_t>(1, max);
+    size_ = std::min(size_, max_);
+  }
 
   // A request was answered. Each answer makes room for one more: that doubles the window with each
   // round. Above the threshold it takes a whole round.

@@ -18,6 +18,7 @@ class PendingCounters {
   explicit PendingCounters(Ledger& ledger) : ledger_(ledger) {}
 
   void add(ledger::Counter& counter, std::uint64_t count) {
+    if (count == 0) return;
     // Few counters change in one transaction, and mostly the last one again.
     for (auto it = added_.rbegin(); it != added_.rend(); ++it) {
       if (it->first == &counter) {

@@ -36,16 +36,17 @@ static_assert(kIdentityBytesMax >= kAccountBytesMax);  // an account that matche
 Worker::Worker(Context context)
     : context_(std::move(context)),
       writer_(*context_.stage, context_.index),
-      batcher_(*context_.plan, context_.budget.batch_bytes, *context_.body_bytes_total,
+      batcher_(context_.plan, context_.budget.batch_bytes, *context_.body_bytes_total,
                context_.submit),
       counters_(*context_.ledger),
       block_(context_.ledger->header().workers[context_.index]),
-      tallies_(context_.plan->groups.size()) {}
+      tallies_(context_.plan->groups.size()),
+      plan_(context_.plan.get()) {}
 
 void Worker::adopt(Recovered recovered) {
   writer_.adopt(std::move(recovered.segments));
   for (auto& part : recovered.parts) {
-    batcher_.freeze(*part.group, std::move(part.entries), part.destinations, monotonic_now());
+    batcher_.freeze(part.group, std::move(part.entries), part.destinations, monotonic_now());
   }
 }
 
@@ -61,10 +62,17 @@ void Worker::add_lane(RingHandlePtr ring, std::uint32_t lane) {
   messages_.enqueue(std::move(message));
 }
 
-void Worker::refreeze(const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+void Worker::follow(PlanPtr plan, std::unique_ptr<stage::RedoLog> redo) {
+  Message message;
+  message.plan = std::move(plan);
+  message.redo = std::move(redo);
+  messages_.enqueue(std::move(message));
+}
+
+void Worker::refreeze(PlannedGroupPtr group, std::vector<stage::EntryRef> entries,
                       std::uint64_t destinations) {
   Message message;
-  message.group = &group;
+  message.group = std::move(group);
   message.entries = std::move(entries);
   message.destinations = destinations;
   messages_.enqueue(std::move(message));
@@ -75,6 +83,7 @@ void Worker::run() {
   std::chrono::milliseconds idle = kSleepMin;
   while (!stop_.load(std::memory_order_relaxed)) {
     const bool had_message = take_messages();
+    take_plan();
     const bool reading = reading_.load(std::memory_order_relaxed);
     const std::size_t records = reading ? pass() : 0;
     commit();
@@ -115,13 +124,28 @@ bool Worker::take_messages() {
                                 .lane = message.lane,
                                 .cursor = from,
                                 .committed = from});
+    } else if (message.plan != nullptr) {
+      next_plan_ = std::move(message.plan);
+      if (message.redo != nullptr) next_redo_ = std::move(message.redo);
     } else {
-      batcher_.freeze(*message.group, std::move(message.entries), message.destinations,
+      batcher_.freeze(message.group, std::move(message.entries), message.destinations,
                       monotonic_now());
     }
     message = Message{};
   }
   return any;
+}
+
+// Everything that was counted or staged under the plan so far is committed first.
+void Worker::take_plan() {
+  if (next_plan_ == nullptr) return;
+  commit();
+  batcher_.follow(next_plan_, monotonic_now());
+  context_.plan = std::move(next_plan_);
+  if (next_redo_ != nullptr) context_.redo = std::move(next_redo_);
+  tallies_.assign(context_.plan->groups.size(), {});
+  // release: pairs with follows(). Whoever sees this plan finds nothing uncommitted of another.
+  plan_.store(context_.plan.get(), std::memory_order_release);
 }
 
 std::size_t Worker::pass() {
@@ -262,11 +286,11 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
 void Worker::write_forms(const Trace& trace) {
   encoded_.clear();
   written_.clear();
+  const std::vector<std::size_t>& writes_like = context_.plan->writes_like;
   for (const Routed& routed : routed_) {
     if (routed.decision != Decision::kRouted) continue;
-    const PlannedGroup& planned = *context_.plan->groups[routed.group_index];
     const auto same = std::find_if(written_.begin(), written_.end(), [&](const Written& form) {
-      return context_.plan->groups[form.group]->writes_like == planned.writes_like;
+      return writes_like[form.group] == writes_like[routed.group_index];
     });
     if (same != written_.end()) {
       Written again = *same;
@@ -274,7 +298,7 @@ void Worker::write_forms(const Trace& trace) {
       written_.push_back(again);
       continue;
     }
-    const Group& group = *planned.group;
+    const Group& group = context_.plan->groups[routed.group_index]->group;
     Written form{.group = routed.group_index, .offset = encoded_.size()};
     form.span_count = write_record(trace, group.format,
                                    {.enabled = group.privacy_mode, .keep = &group.privacy_keep},
@@ -295,6 +319,7 @@ bool Worker::wait_for_room(std::uint64_t bytes) {
     commit();
     // What came back to be frozen again holds room, and only as a batch can it be sent or dropped.
     static_cast<void>(take_messages());
+    if (next_plan_ != nullptr) break;  // routed by a plan that is over: it is read again
     if (context_.stage->is_short()) batcher_.seal_due(monotonic_now(), true);
     writer_.collect();
     if (has_room(bytes)) return true;
@@ -325,8 +350,7 @@ void Worker::commit() {
   for (const std::size_t group : tallied_) {
     auto& tally = tallies_[group];
     for (const PlannedMember& member : context_.plan->groups[group]->members) {
-      const DestinationIndex slot = context_.plan->destinations[member.destination].slot;
-      auto& route = context_.ledger->destination(slot).route[context_.index];
+      auto& route = context_.ledger->destination(member.destination).route[context_.index];
       counters_.add(route.matched, tally[0] + tally[1] + tally[2]);
       counters_.add(route.filtered, tally[static_cast<std::size_t>(Decision::kFiltered)]);
       counters_.add(route.sampled_out, tally[static_cast<std::size_t>(Decision::kSampledOut)]);

@@ -37,7 +37,7 @@ class Worker {
  public:
   struct Context {
     std::uint32_t index = 0;
-    const Plan* plan = nullptr;
+    PlanPtr plan;
     Ledger* ledger = nullptr;
     stage::Stage* stage = nullptr;
     std::unique_ptr<stage::RedoLog> redo;
@@ -55,7 +55,7 @@ class Worker {
   struct Recovered {
     std::vector<std::unique_ptr<stage::Segment>> segments;
     struct Part {
-      const PlannedGroup* group;
+      PlannedGroupPtr group;
       std::uint64_t destinations;
       std::vector<stage::EntryRef> entries;
     };
@@ -70,7 +70,14 @@ class Worker {
   void stop_reading() noexcept { reading_.store(false, std::memory_order_relaxed); }
   void stop();
   void add_lane(RingHandlePtr ring, std::uint32_t lane);
-  void refreeze(const PlannedGroup& group, std::vector<stage::EntryRef> entries,
+  // Goes on with the next plan, between two records. `redo` is set when that plan needs larger
+  // transactions: another mapping of the same file.
+  void follow(PlanPtr plan, std::unique_ptr<stage::RedoLog> redo);
+  // The plan that records are routed by now. Nothing is staged for an older one any more.
+  [[nodiscard]] bool follows(const Plan& plan) const noexcept {
+    return plan_.load(std::memory_order_acquire) == &plan;  // pairs with the store in take_plan()
+  }
+  void refreeze(PlannedGroupPtr group, std::vector<stage::EntryRef> entries,
                 std::uint64_t destinations);
   // Passes in a row that found no record, no open batch and no message.
   [[nodiscard]] std::uint64_t quiet_passes() const noexcept {
@@ -90,7 +97,9 @@ class Worker {
   struct Message {
     RingHandlePtr ring;  // a new lane...
     std::uint32_t lane = 0;
-    const PlannedGroup* group = nullptr;  // ...or entries to freeze again
+    PlanPtr plan;  // ...or the next plan...
+    std::unique_ptr<stage::RedoLog> redo;
+    PlannedGroupPtr group;  // ...or entries to freeze again
     std::vector<stage::EntryRef> entries;
     std::uint64_t destinations = 0;
   };
@@ -116,6 +125,7 @@ class Worker {
   void commit();
   void tally(std::size_t group, Decision decision);
   [[nodiscard]] bool take_messages();
+  void take_plan();
   void sleep(std::chrono::milliseconds duration);
   [[nodiscard]] bool is_poison(const Lane& lane, std::uint64_t sequence) const noexcept;
 
@@ -141,6 +151,10 @@ class Worker {
   std::uint64_t uncommitted_bytes_ = 0;
   std::uint64_t uncommitted_records_ = 0;
 
+  PlanPtr next_plan_;  // and its redo log, until the record in hand is done
+  std::unique_ptr<stage::RedoLog> next_redo_;
+
+  std::atomic<const Plan*> plan_;  // for follows()
   moodycamel::ConcurrentQueue<Message> messages_;
   std::mutex mutex_;  // for sleeping only
   std::condition_variable wake_;

@@ -37,13 +37,15 @@ std::vector<std::string> check_identities(const StatsSnapshot& stats) {
   check.expect_equal("read = malformed + oversized + poison + forbidden + unrouted + routable",
                      r.read,
                      r.malformed + r.oversized + r.poison + r.forbidden + r.unrouted + r.routable);
-  for (const DestinationStats& d : stats.destinations) {
+  const auto check_destination = [&check](const DestinationStats& d) {
     check.expect_equal(fmt::format("{}: matched = filtered + sampled_out + routed", d.name),
                        d.matched, d.filtered + d.sampled_out + d.routed);
     check.expect_equal(
         fmt::format("{}: routed = delivered + rejected + dropped + pending + spooled", d.name),
         d.routed, d.delivered + sum(d.rejected) + sum(d.dropped) + d.pending + d.spooled);
-  }
+  };
+  for (const DestinationStats& d : stats.destinations) check_destination(d);
+  check_destination(stats.retired);
   return check.take();
 }
 

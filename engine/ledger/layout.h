@@ -3,7 +3,8 @@
 //
 //   0            LedgerHeader       identity, heartbeat, counters per worker, rings gone by
 //   kGroupsAt    GroupSlot[]        which destination each bit of a staged entry's mask means
-//   kSlotsAt     DestinationSlot[]  one per destination identity that ever was
+//   kSlotsAt     DestinationSlot[]  one per destination identity; free again some time after it is
+//                                   gone (retire.h)
 //
 // The file is sparse: a slot's pages are allocated when the slot is, and nobody touches another one
 // through a mapping: on a full file system that is a SIGBUS. Counters are 64 bits, only
@@ -79,6 +80,23 @@ struct Suspect {
   std::uint32_t weight;  // 0 = free
 };
 
+// Sums of destinations whose slots were made free (retire.h). Writer: the delivery thread.
+struct RetiredDestinations {
+  Counter count;
+  Counter matched;
+  Counter filtered;
+  Counter sampled_out;
+  Counter routed;
+  Counter delivered;
+  std::array<Counter, 8> rejected;  // by RejectReason
+  std::array<Counter, 8> dropped;   // by DropReason
+  Counter rejected_spans;
+  Counter requests;
+  Counter retries;
+  Counter bytes_uncompressed;
+  Counter bytes_sent;
+};
+
 enum class EngineState : std::uint32_t { kNever, kRunning, kStopping, kStopped };
 
 struct LedgerHeader {
@@ -98,7 +116,8 @@ struct LedgerHeader {
   std::atomic<std::uint64_t> stage_bytes;
   std::atomic<std::uint64_t> ledger_mismatches;
   std::array<char, 32> engine_version;
-  // Slots in use, the first so many. Writer: the engine while it starts, once a slot is filled in.
+  // Slots that are or were in use, the first so many. Writer: the housekeeping thread, once a slot
+  // is filled in.
   std::atomic<std::uint32_t> destination_count;
   std::atomic<std::uint32_t> group_count;
   RetiredBlock retired;
@@ -107,9 +126,11 @@ struct LedgerHeader {
   // Records whose spans are larger than the stage takes of one. Writer: the worker of that index.
   // Behind the blocks: a ledger without them reads as zero.
   std::array<Counter, kWorkersMax> oversized;
+  // Behind the blocks as well.
+  RetiredDestinations retired_destinations;
 };
 
-// Slots are appended by the engine while it starts, and their members never change place.
+// Members never change place while the slot is in use. Free: member_count is 0.
 struct GroupSlot {
   std::array<char, 32> hash;  // of the group, hex
   std::uint32_t member_count;
@@ -132,7 +153,7 @@ struct RouteCounters {
 inline constexpr std::size_t kLatencyBuckets = 64;
 
 struct DestinationSlot {
-  std::array<char, 32> identity;  // hex
+  std::array<char, 32> identity;  // hex; zero = free
   std::array<char, 96> name;      // zero-terminated
   std::array<char, 32> type;      // zero-terminated
   std::array<RouteCounters, kWorkersMax> route;
@@ -150,7 +171,7 @@ struct DestinationSlot {
   std::atomic<DestinationState> state;
   std::array<char, 196> last_error;  // zero-terminated; a torn read shows a mixed text, no more
   // Unix time since which no configuration has this destination, while records are held for it
-  // (deliver/held.h); 0 = there is no such time. Writer: the engine while it starts.
+  // (deliver/held.h); 0 = there is no such time.
   std::atomic<std::int64_t> held_since_ns;
 };
 

@@ -33,6 +33,17 @@ Error system_error(std::string_view what, const std::string& path, int error) {
   return Error(fmt::format("{} {}: {}", what, path, std::generic_category().message(error)));
 }
 
+std::string_view identity_of(const DestinationSlot& slot) {
+  return {slot.identity.data(), slot.identity.size()};
+}
+std::string_view hash_of(const GroupSlot& slot) {
+  return {slot.hash.data(), slot.hash.size()};
+}
+
+bool is_free(const DestinationSlot& slot) {
+  return slot.identity.front() == '\0';
+}
+
 template <typename Slot>
 Slot* slots_at(LedgerHeader* header, std::size_t offset) {
   return reinterpret_cast<Slot*>(reinterpret_cast<char*>(header) + offset);
@@ -157,7 +168,49 @@ Result<std::unique_ptr<Ledger>> Ledger::map(int fd, const std::string& path) {
       return fail(std::move(room.error()));
     }
   }
+  ledger->index_slots();
   return ledger;
+}
+
+void Ledger::index_slots() {
+  for (std::size_t i = 0; i < destination_count_; ++i) {
+    const auto index = static_cast<DestinationIndex>(i);
+    if (is_free(destination(index))) {
+      free_destinations_.push_back(index);
+    } else {
+      by_identity_.emplace(identity_of(destination(index)), index);
+    }
+  }
+  for (std::size_t i = 0; i < group_count_; ++i) {
+    const auto index = static_cast<GroupIndex>(i);
+    if (group(index).member_count == 0) {
+      free_groups_.push_back(index);
+    } else {
+      by_hash_.emplace(hash_of(group(index)), index);
+    }
+  }
+}
+
+void Ledger::free_destination(DestinationIndex index) {
+  DestinationSlot& slot = destination(index);
+  by_identity_.erase(identity_of(slot));
+  slot.identity.fill('\0');
+  slot.name.fill('\0');
+  slot.type.fill('\0');
+  slot.last_error.fill('\0');
+  free_destinations_.push_back(index);
+}
+
+void Ledger::free_group(GroupIndex index) {
+  GroupSlot& slot = group(index);
+  const auto [first, last] = by_hash_.equal_range(hash_of(slot));
+  const auto found =
+      std::find_if(first, last, [index](const auto& known) { return known.second == index; });
+  SIDECAST_ASSERT(found != last);
+  by_hash_.erase(found);
+  slot.member_count = 0;
+  slot.members.fill(0);
+  free_groups_.push_back(index);
 }
 
 Result<std::unique_ptr<const Ledger>> Ledger::open_read_only(const std::string& path) {
@@ -191,6 +244,15 @@ Result<std::unique_ptr<const Ledger>> Ledger::open_read_only(const std::string& 
   return ledger;
 }
 
+std::int64_t last_heartbeat_ns(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return 0;
+  LedgerHeader header{};
+  const bool is_read = read_extent(fd, &header, {0, sizeof header});
+  close(fd);
+  return is_read ? header.heartbeat_ns.load(std::memory_order_relaxed) : 0;
+}
+
 DestinationSlot& Ledger::destination(DestinationIndex index) noexcept {
   return slots_at<DestinationSlot>(header_, ledger::kSlotsAt)[index];
 }
@@ -215,27 +277,56 @@ Result<DestinationIndex> Ledger::find_or_add_destination(std::string_view identi
                                                          std::string_view name,
                                                          std::string_view type) {
   SIDECAST_ASSERT(identity.size() == sizeof(DestinationSlot::identity));
-  for (std::size_t i = 0; i < destination_count_; ++i) {
-    const auto index = static_cast<DestinationIndex>(i);
-    const auto& known = destination(index).identity;
-    if (std::string_view(known.data(), known.size()) == identity) return index;
+  if (const auto known = by_identity_.find(identity); known != by_identity_.end()) {
+    return known->second;
   }
-  if (destination_count_ == ledger::kDestinationsMax) {
-    return fail(
-        fmt::format("the ledger holds {} destinations and has no room for another; "
-                    "stop the engine and remove the ledger file to begin anew",
-                    ledger::kDestinationsMax));
-  }
-  const auto index = static_cast<DestinationIndex>(destination_count_);
-  const std::size_t offset = ledger::kSlotsAt + index * sizeof(DestinationSlot);
-  if (Status room = allocate(offset, sizeof(DestinationSlot)); !room) return fail(room.error());
+  const auto added = new_destination();
+  if (!added) return fail(added.error());
+  const DestinationIndex index = *added;
   DestinationSlot& slot = destination(index);
   store_text(slot.name, name);
   store_text(slot.type, type);
   std::copy(identity.begin(), identity.end(), slot.identity.begin());
+  by_identity_.emplace(identity_of(slot), index);
+  if (index < destination_count_) return index;
   ++destination_count_;
   // release: makes the slot used, after it was filled in.
   header_->destination_count.store(index + 1, std::memory_order_release);
+  return index;
+}
+
+Result<DestinationIndex> Ledger::new_destination() {
+  if (!free_destinations_.empty()) {
+    const DestinationIndex index = free_destinations_.back();
+    free_destinations_.pop_back();
+    return index;
+  }
+  if (destination_count_ == ledger::kDestinationsMax) {
+    return fail(fmt::format(
+        "the ledger holds {} destinations, those that are gone but not settled among them, and has "
+        "no room for another",
+        ledger::kDestinationsMax));
+  }
+  const auto index = static_cast<DestinationIndex>(destination_count_);
+  const std::size_t offset = ledger::kSlotsAt + index * sizeof(DestinationSlot);
+  if (Status room = allocate(offset, sizeof(DestinationSlot)); !room) return fail(room.error());
+  return index;
+}
+
+Result<GroupIndex> Ledger::new_group() {
+  if (!free_groups_.empty()) {
+    const GroupIndex index = free_groups_.back();
+    free_groups_.pop_back();
+    return index;
+  }
+  if (group_count_ == ledger::kGroupsMax) {
+    return fail(
+        fmt::format("the ledger holds {} groups of destinations and has no room for another",
+                    ledger::kGroupsMax));
+  }
+  const auto index = static_cast<GroupIndex>(group_count_);
+  const std::size_t offset = ledger::kGroupsAt + index * sizeof(GroupSlot);
+  if (Status room = allocate(offset, sizeof(GroupSlot)); !room) return fail(room.error());
   return index;
 }
 
@@ -262,22 +353,17 @@ Result<GroupIndex> Ledger::find_or_add_group(std::string_view hash,
     bits_out = std::move(bits);
     return true;
   };
-  for (std::size_t i = 0; i < group_count_; ++i) {
-    const auto index = static_cast<GroupIndex>(i);
-    GroupSlot& slot = group(index);
-    if (std::string_view(slot.hash.data(), slot.hash.size()) != hash) continue;
-    if (place(slot)) return index;
+  const auto [first, last] = by_hash_.equal_range(hash);
+  for (auto known = first; known != last; ++known) {
+    if (place(group(known->second))) return known->second;
   }
-  if (group_count_ == ledger::kGroupsMax) {
-    return fail(
-        fmt::format("the ledger holds {} groups of destinations and has no room for another",
-                    ledger::kGroupsMax));
-  }
-  const auto index = static_cast<GroupIndex>(group_count_);
-  const std::size_t offset = ledger::kGroupsAt + index * sizeof(GroupSlot);
-  if (Status room = allocate(offset, sizeof(GroupSlot)); !room) return fail(room.error());
+  const auto added = new_group();
+  if (!added) return fail(added.error());
+  const GroupIndex index = *added;
   SIDECAST_ASSERT(place(group(index)));
   std::copy(hash.begin(), hash.end(), group(index).hash.begin());
+  by_hash_.emplace(hash_of(group(index)), index);
+  if (index < group_count_) return index;
   ++group_count_;
   header_->group_count.store(index + 1, std::memory_order_release);  // as above
   return index;

@@ -192,6 +192,25 @@ void add_ledger(const Ledger& ledger, RecordStats& records) {
       records.written + records.dropped_full + records.dropped_busy + records.dropped_too_large;
 }
 
+void add_retired(const ledger::RetiredDestinations& sums, StatsSnapshot& stats) {
+  stats.retired_count = load(sums.count);
+  DestinationStats& retired = stats.retired;
+  retired.name = "retired";
+  retired.state = ledger::kDestinationStates.back();
+  retired.matched = load(sums.matched);
+  retired.filtered = load(sums.filtered);
+  retired.sampled_out = load(sums.sampled_out);
+  retired.routed = load(sums.routed);
+  retired.delivered = load(sums.delivered);
+  retired.rejected = reasons(ledger::kRejectReasons, sums.rejected);
+  retired.dropped = reasons(ledger::kDropReasons, sums.dropped);
+  retired.rejected_spans = load(sums.rejected_spans);
+  retired.requests = load(sums.requests);
+  retired.retries = load(sums.retries);
+  retired.bytes_uncompressed = load(sums.bytes_uncompressed);
+  retired.bytes_sent = load(sums.bytes_sent);
+}
+
 }  // namespace
 
 Result<StatsSnapshot> read_stats(const std::string& ring_dir) {
@@ -208,9 +227,11 @@ Result<StatsSnapshot> read_stats(const std::string& ring_dir) {
   add_ledger(**ledger, stats.records);
   const std::vector<std::uint64_t> pending = count_pending(**ledger, paths.stage);
   for (std::size_t i = 0; i < (*ledger)->destination_count(); ++i) {
-    stats.destinations.push_back(
-        destination_stats((*ledger)->destination(static_cast<DestinationIndex>(i)), pending[i]));
+    const DestinationSlot& slot = (*ledger)->destination(static_cast<DestinationIndex>(i));
+    const bool is_free = slot.identity.front() == '\0';
+    if (!is_free) stats.destinations.push_back(destination_stats(slot, pending[i]));
   }
+  add_retired((*ledger)->header().retired_destinations, stats);
   return stats;
 }
 

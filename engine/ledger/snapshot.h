@@ -94,6 +94,9 @@ struct StatsSnapshot {
   RecordStats records;
   std::vector<RingStats> rings;
   std::vector<DestinationStats> destinations;
+  // Sums of those that are gone for long.
+  std::uint64_t retired_count = 0;
+  DestinationStats retired;
 };
 
 // Reads the stats of the engine that serves this ring directory, running or not. An Error when no

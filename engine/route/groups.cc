@@ -20,12 +20,23 @@ Group make_group(const DestinationConfig& first) {
 
 }  // namespace
 
+std::vector<const DestinationConfig*> pointers_to(std::span<const DestinationConfig> destinations) {
+  std::vector<const DestinationConfig*> pointers;
+  pointers.reserve(destinations.size());
+  for (const DestinationConfig& destination : destinations) pointers.push_back(&destination);
+  return pointers;
+}
+
 std::vector<Group> make_groups(std::span<const DestinationConfig> destinations) {
+  return make_groups(pointers_to(destinations));
+}
+
+std::vector<Group> make_groups(std::span<const DestinationConfig* const> destinations) {
   std::vector<Group> groups;
   // The group of that hash that still has room.
   std::unordered_map<std::string_view, std::size_t> open;
   for (std::size_t i = 0; i < destinations.size(); ++i) {
-    const DestinationConfig& destination = destinations[i];
+    const DestinationConfig& destination = *destinations[i];
     if (!destination.enabled) continue;
     const auto [found, is_new] = open.emplace(destination.group, groups.size());
     if (!is_new && groups[found->second].members.size() == kGroupMembersMax) {

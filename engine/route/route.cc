@@ -43,12 +43,12 @@ struct NoTrace {
 
 }  // namespace
 
-Router::Router(std::span<const DestinationConfig> destinations)
+Router::Router(std::span<const DestinationConfig* const> destinations)
     : groups_(make_groups(destinations)) {
   rules_.reserve(groups_.size());
   for (const Group& group : groups_) {
     // Any member's rules are everybody's: they are part of the group's hash.
-    const DestinationConfig& destination = destinations[group.members.front()];
+    const DestinationConfig& destination = *destinations[group.members.front()];
     const auto index = static_cast<std::uint32_t>(rules_.size());
     rules_.push_back({destination.api_keys_include, destination.api_keys_exclude,
                       destination.regions, Filter(destination.filter_rules),

@@ -51,7 +51,9 @@ struct Routed {
 class Router {
  public:
   // Copies what it needs of the config, but for what Format points to (static tables).
-  explicit Router(std::span<const DestinationConfig> destinations);
+  explicit Router(std::span<const DestinationConfig* const> destinations);
+  explicit Router(std::span<const DestinationConfig> destinations)
+      : Router(pointers_to(destinations)) {}
 
   [[nodiscard]] std::span<const Group> groups() const noexcept { return groups_; }
 

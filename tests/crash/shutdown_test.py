@@ -1,6 +1,5 @@
 """SIGTERM sends what is waiting; what cannot be sent is there for the next start."""
 
-import signal
 import unittest
 
 import end_to_end
@@ -42,16 +41,6 @@ class Shutdown(end_to_end.EndToEndTest):
         self.assertEqual(code, 0, output + drained.last_words())
         self.assert_all_arrived(end_to_end.Received(again.out), "generic")
         self.assert_ledger_exact(len(self.logged_ids()))
-
-    def test_sighup_is_ignored_and_said_and_nothing_is_lost(self):
-        sink = self.pipeline.start_sink("generic")
-        self.pipeline.write_config([end_to_end.generic_json(sink.address)], batch_age_max="60s")
-        engine = self.pipeline.start_engine()
-        self.play_sample(expected_unsent=True)
-        engine.process.send_signal(signal.SIGHUP)
-        pipeline.wait_until(lambda: "SIGHUP is ignored" in engine.log.read_text(), "a word on SIGHUP")
-        self.assertEqual(engine.stop()[0], 0)
-        self.assert_all_arrived(end_to_end.Received(sink.out), "generic")
 
     def test_an_engine_that_waits_for_its_turn_ends_in_peace(self):
         self.pipeline.write_config([])

@@ -61,12 +61,13 @@ class Gateway:
     def refresh(self):
         return self._library.sidecast_refresh(self._writer)
 
-    def write(self, name):
+    def write(self, name, account=b""):
         generation = f"{name}-{os.getpid()}-{self._written}"
         self._written += 1
         now = time.time_ns()
         record = _Generation(struct_size=ctypes.sizeof(_Generation), http_status=200, start_ns=now, end_ns=now)
         record.generation_id = _Text(generation.encode(), len(generation))
+        record.account = _Text(account, len(account))
         status = self._library.sidecast_write_generation(self._writer, ctypes.byref(record))
         if status == OK:
             log = os.open(self._ids, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

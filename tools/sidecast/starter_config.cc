@@ -40,6 +40,11 @@ constexpr std::string_view kEngine =
 #  lanes: 8
 #  record_size_max: 4MiB
 
+# One file per tenant (NAME.yaml), added, changed and removed while the engine runs. Each states its
+# `account` (or `accounts`) and lists `destinations` like those below, which get records of these
+# accounts only, are called NAME/..., and may not reach private addresses.
+#destinations_dir: /etc/sidecast/tenants.d
+
 # Each destination receives every record that its accounts, keys and sampling let through. Besides
 # the options of its type, each one may have these:
 #

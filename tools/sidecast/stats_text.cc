@@ -215,10 +215,14 @@ Table destination_table(const StatsSnapshot& stats) {
                {"DROPPED"},
                {"PENDING"},
                {"SPOOLED"}});
-  for (const DestinationStats& d : stats.destinations) {
-    table.add_row({text(d.name), text(d.type), state(d.state), count(d.matched), count(d.filtered),
+  const auto add = [&table](std::string_view name, const DestinationStats& d) {
+    table.add_row({text(name), text(d.type), state(d.state), count(d.matched), count(d.filtered),
                    count(d.sampled_out), count(d.routed), count(d.delivered), loss(sum(d.rejected)),
                    loss(sum(d.dropped)), caution(d.pending), caution(d.spooled)});
+  };
+  for (const DestinationStats& d : stats.destinations) add(d.name, d);
+  if (stats.retired_count > 0) {
+    add(human_count(stats.retired_count) + " gone for long", stats.retired);
   }
   return table;
 }
@@ -280,7 +284,11 @@ std::string stats_json(const StatsSnapshot& stats) {
   json.key("destinations").begin_array();
   for (const DestinationStats& destination : stats.destinations)
     write_destination(json, destination);
-  json.end_array().end_object();
+  json.end_array();
+  json.key("retired_count").unsigned_integer(stats.retired_count);
+  json.key("retired");
+  write_destination(json, stats.retired);
+  json.end_object();
   return std::string(buffer.view());
 }
 

@@ -11,6 +11,7 @@
 
 #include "engine/base/json_writer.h"
 #include "engine/config/config.h"
+#include "engine/config/tenants.h"
 #include "tools/sidecast/commands.h"
 #include "tools/sidecast/terminal.h"
 
@@ -49,14 +50,18 @@ void write_destination(JsonWriter& json, const DestinationConfig& destination) {
   json.end_object();
 }
 
-void print_json(const std::string& path, const ConfigReport& report) {
+void print_json(const std::string& path, const ConfigReport& report,
+                const std::vector<std::string>& tenant_errors) {
   ByteBuffer out;
   JsonWriter json(out);
   json.begin_object();
   json.key("file").string(path);
-  json.key("valid").boolean(report.config.has_value());
+  json.key("valid").boolean(report.config.has_value() && tenant_errors.empty());
   write_problems(json, "errors", report.errors);
   write_problems(json, "warnings", report.warnings);
+  json.key("tenant_errors").begin_array();
+  for (const std::string& line : tenant_errors) json.string(line);
+  json.end_array();
   json.key("destinations").begin_array();
   if (report.config) {
     for (const auto& destination : report.config->destinations)
@@ -113,6 +118,26 @@ void print_report(const std::string& path, const ConfigReport& report) {
              report.config->destinations.size(), groups.size());
 }
 
+void print_tenants(const ConfigReport& report, std::size_t files,
+                   const std::vector<std::string>& errors) {
+  if (!report.config || report.config->destinations_dir.empty()) return;
+  const Style style(stdout);
+  for (const std::string& line : errors) fmt::print("{}\n", printable(line, 1000));
+  fmt::print("{}: {}; tenants' files that are good: {}\n", report.config->destinations_dir,
+             errors.empty() ? style.good("valid") : style.bad("not valid"), files);
+}
+
+// Of the tenants' files, if the config names any; how many there are goes to `files`.
+std::vector<std::string> check_tenants(const ConfigReport& report, std::size_t& files) {
+  if (!report.config || report.config->destinations_dir.empty()) return {};
+  TenantDirectory tenants;
+  if (const auto scanned = tenants.scan(report.config->destinations_dir); !scanned) {
+    return {scanned.error().message()};
+  }
+  files = tenants.files().size();
+  return tenants.problems();
+}
+
 int run_validate(const ValidateOptions& options) {
   auto report = check_config_file(options.path);
   if (!report) {
@@ -121,12 +146,15 @@ int run_validate(const ValidateOptions& options) {
     unreadable.errors.push_back({{}, report.error().message()});
     report = std::move(unreadable);
   }
+  std::size_t tenant_files = 0;
+  const std::vector<std::string> tenant_errors = check_tenants(*report, tenant_files);
   if (options.json) {
-    print_json(options.path, *report);
+    print_json(options.path, *report, tenant_errors);
   } else {
     print_report(options.path, *report);
+    print_tenants(*report, tenant_files, tenant_errors);
   }
-  return report->config ? kExitDone : kExitUsage;
+  return report->config && tenant_errors.empty() ? kExitDone : kExitUsage;
 }
 
 }  // namespace
