@@ -14,7 +14,7 @@ void Outlet::follow(PlannedDestination destination) {
   SIDECAST_ASSERT(destination.slot == destination_.slot);
   const DestinationConfigPtr before = std::exchange(destination_.config, destination.config);
   if (std::exchange(has_left_, false)) try_at_once();  // as a new one would
-  if (idle()) {  // of what was staged earlier nothing is left
+  if (idle()) {                                        // of what was staged earlier nothing is left
     places_.clear();
     note_place(*destination_.group);
   }
