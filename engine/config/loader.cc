@@ -32,7 +32,7 @@ Result<RunningConfig> ConfigLoader::load() {
     const auto scanned = tenants->scan(config->destinations_dir);
     // What is known of the files so far stays known.
     if (!is_other || scanned) tenants_ = std::move(tenants);
-    if (!scanned) return fail(std::move(Error(scanned.error()).with("destinations_dir")));
+    if (!scanned) return fail(Error(scanned.error()).with("destinations_dir"));
   }
   config_ = config;
   return combine(std::move(config));
