@@ -46,16 +46,30 @@ void LossLog::dropped(ledger::DropReason reason, std::uint64_t records, const st
   }
 }
 
+void LossLog::rejected(std::uint64_t records, const std::string& cause, Instant now) {
+  if (!rejections_.add(records, now)) return;
+  log_warning(
+      "{}: refuses records for good, they are counted as rejected: {}; check its dialect, encoding "
+      "and limits, and name the status in retry_statuses if it passes",
+      destination_, cause);
+}
+
 void LossLog::tick(Instant now) {
+  report_end_of_rejections(rejections_.end_if_quiet(now));
   for (std::size_t i = 0; i < episodes_.size(); ++i) {
     if (const auto records = episodes_[i].end_if_quiet(now)) report_end(i, *records);
   }
 }
 
 void LossLog::finish() {
+  report_end_of_rejections(rejections_.end());
   for (std::size_t i = 0; i < episodes_.size(); ++i) {
     if (const auto records = episodes_[i].end()) report_end(i, *records);
   }
+}
+
+void LossLog::report_end_of_rejections(std::optional<std::uint64_t> records) const {
+  if (records) log_warning("{}: refuses no more; it has cost {} records", destination_, *records);
 }
 
 void LossLog::report_end(std::size_t reason, std::uint64_t records) const {

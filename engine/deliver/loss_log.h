@@ -44,6 +44,8 @@ class LossLog {
   // `cause` in one line, without a server's words; may be empty.
   void dropped(ledger::DropReason reason, std::uint64_t records, const std::string& cause,
                Instant now);
+  // The destination refused them for good. `cause` as above.
+  void rejected(std::uint64_t records, const std::string& cause, Instant now);
   void tick(Instant now);
   void set_give_up_after(std::chrono::seconds give_up_after) { give_up_after_ = give_up_after; }
   // No episode is open.
@@ -56,10 +58,12 @@ class LossLog {
 
  private:
   void report_end(std::size_t reason, std::uint64_t records) const;
+  void report_end_of_rejections(std::optional<std::uint64_t> records) const;
 
   std::string destination_;
   std::chrono::seconds give_up_after_;
   std::array<LossEpisode, ledger::kDropReasons.size()> episodes_;
+  LossEpisode rejections_;
 };
 
 }  // namespace sidecast

@@ -190,6 +190,8 @@ void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const 
       } else {
         answered(round, verdict);  // it took nothing
       }
+      losses_.rejected(std::min<std::uint64_t>(verdict.rejected_spans, range.count),
+                       verdict.explanation, monotonic_now());
       retire(send.sealed, range.count);
       context_.settler.partly_delivered(range, destination_.slot, bit_in(range.sealed),
                                         verdict.rejected_spans);
@@ -238,6 +240,7 @@ void Outlet::refused(Send send, const Verdict& verdict) {
     return;
   }
   retire(send.sealed, range.count);
+  losses_.rejected(range.count, verdict.explanation, monotonic_now());
   context_.settler.rejected(range, destination_.slot, bit_in(range.sealed), reason_of(verdict));
   if (send.is_piece) search_->bisect.gone();
 }

@@ -110,6 +110,23 @@ TEST_F(Delivery, LossForWantOfMemoryIsToldTwiceHoweverMuchIsLost) {
   EXPECT_EQ(log.lines_with("it has cost " + std::to_string(dropped) + " records"), 1U);
 }
 
+TEST_F(Delivery, RejectionsAreToldOnceWithTheirCauseAndCountedAtTheEnd) {
+  for (const std::string_view answer : {"", R"({"partialSuccess":{"rejectedSpans":1}})"}) {
+    directory_.renew();
+    HttpServer server;
+    server.set_default({.status = answer.empty() ? 500 : 200, .body = std::string(answer)});
+    Gateway gateway(directory_.path());
+    gateway.write_many(20);
+    const test::LogCapture log;
+    EXPECT_TRUE(drain(otlp("one", server, ", batch_records_max: 1")));
+    const std::string cause = answer.empty() ? "HTTP 500" : "HTTP 200; rejected spans: 1";
+    EXPECT_EQ(
+        log.lines_with("one: refuses records for good, they are counted as rejected: " + cause), 1U)
+        << log.text();
+    EXPECT_EQ(log.lines_with("one: refuses no more; it has cost 20 records"), 1U) << log.text();
+  }
+}
+
 TEST_F(Delivery, WordsOfAServerReachNeitherLedgerNorLog) {
   const test::LogCapture log;
   HttpServer server;

@@ -31,6 +31,20 @@ TEST(LossLog, OneLineWhenALossBeginsAndOneWithItsCountWhenItIsOver) {
   EXPECT_EQ(capture.lines_with("no longer dropped(expired); it has cost 500 records"), 1U);
 }
 
+TEST(LossLog, FirstRejectionIsToldWithItsCauseAndThenTheyAreCounted) {
+  const test::LogCapture capture;
+  LossLog log("acme", std::chrono::seconds(300));
+  for (int i = 0; i < 100; ++i) log.rejected(3, "HTTP 400", kNow);
+  EXPECT_EQ(capture.lines_with("acme"), 1U);
+  EXPECT_EQ(capture.lines_with("refuses records for good, they are counted as rejected: HTTP 400; "
+                               "check its dialect, encoding and limits"),
+            1U);
+  log.tick(kNow + LossEpisode::kQuiet);
+  log.finish();
+  EXPECT_EQ(capture.lines_with("acme"), 2U);
+  EXPECT_EQ(capture.lines_with("refuses no more; it has cost 300 records"), 1U);
+}
+
 TEST(LossLog, ReasonsHaveTheirOwnEpisodes) {
   const test::LogCapture capture;
   LossLog log("acme", std::chrono::seconds(300));
