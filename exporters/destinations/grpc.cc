@@ -2,17 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <limits>
 #include <optional>
 #include <string>
 
-#include <openssl/evp.h>
 #include <protozero/exception.hpp>
 #include <protozero/pbf_reader.hpp>
 
-#include "engine/base/utf8.h"
+#include "engine/base/base64.h"
 #include "exporters/destinations/answer.h"
 #include "exporters/destinations/options.h"
 #include "exporters/destinations/partial_success.h"
@@ -91,19 +89,14 @@ std::string percent_decoded(std::string_view text) {
   return decoded;
 }
 
-// Base64 whose padding may be missing; empty when it is none.
+// Base64 of the standard alphabet whose padding may be missing; empty when it is none.
 std::string base64_decoded(std::string_view text) {
-  std::string padded(text.substr(0, kDetailsBytesMax));
-  while (padded.ends_with('=')) padded.pop_back();
-  const std::size_t bytes = padded.size() * 3 / 4;
-  padded.append((4 - padded.size() % 4) % 4, '=');
-  std::string decoded(padded.size() / 4 * 3, '\0');
-  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
-                                     reinterpret_cast<const unsigned char*>(padded.data()),
-                                     static_cast<int>(padded.size()));
-  if (length < 0) return {};
-  decoded.resize(bytes);
-  return decoded;
+  if (text.size() > kDetailsBytesMax) return {};
+  std::string url(text);
+  while (url.ends_with('=')) url.pop_back();
+  std::replace(url.begin(), url.end(), '+', '-');
+  std::replace(url.begin(), url.end(), '/', '_');
+  return from_base64url(url).value_or("");
 }
 
 Milliseconds duration_of(protozero::pbf_reader duration) {

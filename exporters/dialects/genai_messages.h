@@ -1,5 +1,5 @@
 // Messages in the shapes of OpenTelemetry's GenAI conventions: {"role","parts":[{"type",...}]}, as
-// JSON text that validates against the published schemas (tests/interop/genai_schemas_test.py).
+// JSON text.
 #pragma once
 
 #include "exporters/dialects/attribute_writer.h"
