@@ -81,10 +81,13 @@ enum class RejectReason : std::uint8_t {
   kTooLarge,  // refused for its size and cannot be made smaller
 };
 
+// What an answer says of one record, where it speaks of each.
+enum class ItemFate : std::uint8_t { kDelivered, kRetry, kRejected };
+
 struct Verdict {
   enum class Kind {
     kDelivered,
-    kPartial,   // delivered but for `rejected_spans`; never sent again
+    kPartial,   // delivered but for `rejected_spans`, or as `items` say
     kRetry,     // later; after `retry_hint` when the server gave one
     kPause,     // 401, 403, 404: keep the batches, try again slowly, tell the operator
     kSplit,     // too large: send it again in parts
@@ -96,6 +99,12 @@ struct Verdict {
   // it is to blame and its neighbours are not.
   bool blames_content = false;
   std::uint64_t rejected_spans = 0;
+  // Of kPartial, where the answer names records: one fate for each record of the request, in order.
+  // Only those to be retried are sent again; what is rejected has `reason`.
+  std::vector<ItemFate> items;
+  // Nothing is decided yet, whatever `kind`: this request is sent after `retry_hint`, authorised
+  // like any, and its answer is judged in place of this one's. See exchange.h.
+  std::optional<Request> followup;
   std::optional<std::chrono::milliseconds> retry_hint;
   // One line a person can act on, in our own words: it is logged and kept, so nothing that a server
   // chose freely stands in it.
@@ -186,6 +195,12 @@ struct Encoder {
   std::string_view suffix;
 };
 
+// What stands before and after the records of a body.
+struct Envelope {
+  std::string prefix;
+  std::string suffix;
+};
+
 // What a destination says about how its records are to be written, after its options were read.
 struct Format {
   const DialectEntry* dialect = nullptr;
@@ -193,8 +208,17 @@ struct Format {
   Compression compression = Compression::kNone;
   bool whole_batch = true;    // records share one body; false: each is sent by itself
   bool hash_records = false;  // encode() needs Batch::record_hashes; workers have the time for it
+  bool hash_body = false;     // the same for Batch::body_hash
+  std::optional<Envelope> envelope;  // in place of the encoder's, where it depends on options
   DialectOptions dialect_options;
   Limits limits;
+
+  [[nodiscard]] std::string_view prefix() const noexcept {
+    return envelope ? std::string_view(envelope->prefix) : encoder->prefix;
+  }
+  [[nodiscard]] std::string_view suffix() const noexcept {
+    return envelope ? std::string_view(envelope->suffix) : encoder->suffix;
+  }
 };
 
 class Exporter {
@@ -215,6 +239,19 @@ class Exporter {
   // The cheapest request that proves address and credentials and stores nothing (or one marked
   // test record where nothing else proves it; `now` is its time). Authorise and judge it like any.
   [[nodiscard]] virtual Request probe(Timestamp now) const = 0;
+
+  // ---- For services whose credentials buy a token, which the requests then carry
+  // The request that fetches the token, with its credentials; nothing while authorise() needs none
+  // or has a good one.
+  [[nodiscard]] virtual Result<std::optional<Request>> token_request(const Secrets&,
+                                                                     Timestamp) const {
+    return std::optional<Request>();
+  }
+  // Keeps the token that came, the only thing an exporter remembers. kDelivered: authorise() has
+  // it. Delivery thread, like authorise().
+  [[nodiscard]] virtual Verdict take_token(const Request&, const Response&, Timestamp) const {
+    return {};
+  }
 };
 
 struct Destination {
@@ -223,6 +260,8 @@ struct Destination {
   std::span<const Option> options;
   // Checks the values; an Error names the option and what it should be.
   Result<std::unique_ptr<const Exporter>> (*make)(const OptionValues&);
+  // The SQL that makes the table it writes to; null where there is none.
+  std::string (*table_ddl)(const OptionValues&) = nullptr;
 };
 
 }  // namespace sidecast

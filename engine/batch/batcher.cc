@@ -100,16 +100,17 @@ void Batcher::seal(const PlannedGroupPtr& group, OpenBatch& open, std::uint64_t 
   batch->uncompressed_bytes = open.bytes;
   if (format.whole_batch) {
     pieces_.clear();
-    pieces_.push_back(format.encoder->prefix);
+    pieces_.push_back(format.prefix());
     for (std::size_t i = 0; i < batch->records.size(); ++i) {
       if (i > 0) pieces_.push_back(format.encoder->separator);
       pieces_.push_back(batch->records[i].encoded);
     }
-    pieces_.push_back(format.encoder->suffix);
+    pieces_.push_back(format.suffix());
     std::erase_if(pieces_, [](Bytes piece) { return piece.empty(); });
     batch->body =
         std::make_shared<const std::string>(compressor_.compress(format.compression, pieces_));
     batch->content_encoding = content_encoding(format.compression);
+    if (format.hash_body) batch->body_hash = sha256(*batch->body);
   }
   auto sealed = std::make_shared<SealedBatch>();
   sealed->group = group;
@@ -126,11 +127,11 @@ void Batcher::seal(const PlannedGroupPtr& group, OpenBatch& open, std::uint64_t 
 }
 
 void Batcher::freeze(const PlannedGroupPtr& group, std::span<const stage::EntryRef> entries,
-                     std::uint64_t destinations, Instant now) {
+                     std::uint64_t destinations, Instant sealed_at) {
   OpenBatch open;
   const auto flush = [&] {
     open_entries_ += open.entries.size();  // seal() counts them down again
-    seal(group, open, destinations, now);
+    seal(group, open, destinations, sealed_at);
   };
   for (const stage::EntryRef& ref : entries) {
     if (!fits(open, *ref.entry, *group)) flush();

@@ -35,9 +35,10 @@ class Batcher {
   [[nodiscard]] bool empty() const noexcept { return open_entries_ == 0; }
 
   // Freezes given entries for given members at once: what a restart finds, or part of a batch that
-  // was too large. Cut into several batches where the group's limits ask for it.
+  // was too large. Cut into several batches where the group's limits ask for it. `sealed_at`: when
+  // they were first sealed, since by that age they are given up.
   void freeze(const PlannedGroupPtr& group, std::span<const stage::EntryRef> entries,
-              std::uint64_t destinations, Instant now);
+              std::uint64_t destinations, Instant sealed_at);
 
  private:
   struct OpenBatch {

@@ -104,6 +104,10 @@ std::string group_hash(const DestinationConfig& destination) {
   add_dialect_options(canonical, format.dialect_options);
   canonical.add(static_cast<std::uint64_t>(format.compression));
   canonical.add(std::uint64_t{format.whole_batch});
+  canonical.add(std::uint64_t{format.hash_records});
+  canonical.add(std::uint64_t{format.hash_body});
+  canonical.add(format.prefix());
+  canonical.add(format.suffix());
   canonical.add(std::uint64_t{format.limits.batch_records_max});
   canonical.add(std::uint64_t{format.limits.batch_spans_max});
   canonical.add(format.limits.batch_bytes_max);

@@ -7,6 +7,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
 #include "engine/ledger/latency.h"
+#include "exporters/exchange.h"
 
 namespace sidecast {
 namespace {
@@ -138,40 +139,38 @@ void Outlet::expand(const SealedBatchPtr& sealed, bool is_piece) {
 }
 
 void Outlet::start(Send send) {
-  Request attempt = send.request;  // pieces are views: this copies no body
-  const Status authorised =
-      destination_.config->exporter->authorise(attempt, destination_.config->secrets, wall_now());
-  if (!authorised) {
-    ready_.push_front(std::move(send));
-    failed(breaker_.round(),
-           {.kind = Verdict::Kind::kPause, .explanation = authorised.error().message()});
+  const ExchangeTarget target{
+      .loop = context_.loop,
+      .exporter = destination_.config->exporter,
+      .secrets = {destination_.config, &destination_.config->secrets},
+      .options = {.timeout = destination_.config->timeout,
+                  .ca_file = destination_.config->ca_file,
+                  .egress = destination_.config->is_tenants ? Egress::kTenant : Egress::kOperator,
+                  .http2_prior_knowledge = destination_.config->http2_prior_knowledge}};
+  const auto shared = std::make_shared<Send>(std::move(send));
+  const Request& request = shared->request;  // pieces are views: a copy copies no body
+  const Breaker::Round round = breaker_.round();
+  const Status started = exchange(
+      target, request, [this, round, shared](const Verdict& verdict, const TransferTimes& times) {
+        finish(std::move(*shared), round, verdict, times);
+      });
+  if (!started) {
+    ready_.push_front(std::move(*shared));
+    failed(round, {.kind = Verdict::Kind::kPause, .explanation = started.error().message()});
     return;
   }
-  const Breaker::Round round = breaker_.sent();
+  breaker_.sent();
   add(slot().requests, 1);
-  add(slot().bytes_sent, attempt.body_bytes());
+  add(slot().bytes_sent, request.body_bytes());
   add(slot().bytes_uncompressed,
-      encoded_bytes(*send.sealed, send.request.record_first, send.request.record_count));
-  const TransferOptions options{
-      .timeout = destination_.config->timeout,
-      .ca_file = destination_.config->ca_file,
-      .egress = destination_.config->is_tenants ? Egress::kTenant : Egress::kOperator,
-      .http2_prior_knowledge = destination_.config->http2_prior_knowledge};
-  // Judged as it was sent: what its headers held must not come back in an explanation.
-  Request sent = attempt;
-  context_.loop.send(std::move(attempt), options,
-                     [this, round, send = std::move(send), sent = std::move(sent)](
-                         const Response& response, const TransferTimes& times) mutable {
-                       finish(std::move(send), round, sent, response, times);
-                     });
+      encoded_bytes(*shared->sealed, request.record_first, request.record_count));
 }
 
-void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const Response& response,
+void Outlet::finish(Send send, Breaker::Round round, const Verdict& verdict,
                     const TransferTimes& times) {
   breaker_.ended();
   // relaxed: see add().
   slot().latency[latency_bucket(times.total)].fetch_add(1, std::memory_order_relaxed);
-  const Verdict verdict = destination_.config->exporter->judge(sent, response, wall_now());
   if (has_left_) {
     judge_last(send, verdict);
     return;
@@ -185,6 +184,10 @@ void Outlet::finish(Send send, Breaker::Round round, const Request& sent, const 
       if (send.is_piece) search_->bisect.accepted();
       break;
     case Verdict::Kind::kPartial:
+      if (!verdict.items.empty()) {
+        settle_items(send, round, verdict);
+        break;
+      }
       if (verdict.rejected_spans < range.count) {
         accepted(round, verdict);
       } else {
@@ -296,7 +299,7 @@ void Outlet::end_search() {
 void Outlet::refreeze(const SealedBatchPtr& from, Bisect::Piece piece) {
   const auto begin = from->entries.begin() + static_cast<std::ptrdiff_t>(piece.first);
   context_.refreeze(from->group, {begin, begin + static_cast<std::ptrdiff_t>(piece.count)},
-                    std::uint64_t{1} << bit_in(from));
+                    std::uint64_t{1} << bit_in(from), from->sealed_at);
 }
 
 bool Outlet::is_too_large(const Send& send) const {

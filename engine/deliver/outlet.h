@@ -11,7 +11,8 @@
 //
 // A batch that is refused for what is in it is bisected (bisect.h), one at a time: until the search
 // has ended, only its pieces are sent. What it teaches about size is kept, and later batches are
-// cut by it before they are sent.
+// cut by it before they are sent. Where an answer names records, only those that it wants again are
+// frozen and sent again.
 //
 // Threads: belongs to the delivery thread.
 #pragma once
@@ -33,15 +34,17 @@
 #include "engine/deliver/breaker.h"
 #include "engine/deliver/held.h"
 #include "engine/deliver/loss_log.h"
+#include "exporters/exchange.h"
 #include "exporters/http/loop.h"
 
 namespace sidecast {
 
 class Outlet {
  public:
-  // Asks a worker to freeze these records again, for one destination (after a split).
+  // Asks a worker to freeze these records again, for one destination: a part of a batch that was
+  // sealed then.
   using Refreeze = std::function<void(PlannedGroupPtr, std::vector<stage::EntryRef>,
-                                      std::uint64_t destinations)>;
+                                      std::uint64_t destinations, Instant sealed_at)>;
   struct Context {
     HttpLoop& loop;
     Settler& settler;
@@ -125,8 +128,11 @@ class Outlet {
   void pump();
   void expand(const SealedBatchPtr& sealed, bool is_piece);
   void start(Send send);
-  void finish(Send send, Breaker::Round round, const Request& sent, const Response& response,
-              const TransferTimes& times);
+  void finish(Send send, Breaker::Round round, const Verdict& verdict, const TransferTimes& times);
+  // The answer spoke of each record. settle_named() says which are wanted again.
+  [[nodiscard]] std::vector<RecordRange> settle_named(const RecordRange& range,
+                                                      const Verdict& verdict);
+  void settle_items(const Send& send, Breaker::Round round, const Verdict& verdict);
   // It answered: this request was refused for good, whole or by some record of it.
   void refused(Send send, const Verdict& verdict);
   void search(const Send& send, const Verdict& verdict);

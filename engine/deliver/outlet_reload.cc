@@ -87,6 +87,10 @@ void Outlet::judge_last(const Send& send, const Verdict& verdict) {
   const std::uint8_t bit = bit_in(range.sealed);
   if (verdict.kind == Verdict::Kind::kDelivered) {
     context_.settler.delivered(range, destination_.slot, bit);
+  } else if (verdict.kind == Verdict::Kind::kPartial && !verdict.items.empty()) {
+    for (const RecordRange& again : settle_named(range, verdict)) {
+      hold(*again.sealed, again.first, again.count);
+    }
   } else if (verdict.kind == Verdict::Kind::kPartial) {
     context_.settler.partly_delivered(range, destination_.slot, bit, verdict.rejected_spans);
   } else if (!send.is_piece) {

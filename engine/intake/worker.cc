@@ -70,11 +70,12 @@ void Worker::follow(PlanPtr plan, std::unique_ptr<stage::RedoLog> redo) {
 }
 
 void Worker::refreeze(PlannedGroupPtr group, std::vector<stage::EntryRef> entries,
-                      std::uint64_t destinations) {
+                      std::uint64_t destinations, Instant sealed_at) {
   Message message;
   message.group = std::move(group);
   message.entries = std::move(entries);
   message.destinations = destinations;
+  message.sealed_at = sealed_at;
   messages_.enqueue(std::move(message));
 }
 
@@ -129,7 +130,7 @@ bool Worker::take_messages() {
       if (message.redo != nullptr) next_redo_ = std::move(message.redo);
     } else {
       batcher_.freeze(message.group, std::move(message.entries), message.destinations,
-                      monotonic_now());
+                      message.sealed_at);
     }
     message = Message{};
   }

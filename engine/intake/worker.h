@@ -78,7 +78,7 @@ class Worker {
     return plan_.load(std::memory_order_acquire) == &plan;  // pairs with the store in take_plan()
   }
   void refreeze(PlannedGroupPtr group, std::vector<stage::EntryRef> entries,
-                std::uint64_t destinations);
+                std::uint64_t destinations, Instant sealed_at);
   // Passes in a row that found no record, no open batch and no message.
   [[nodiscard]] std::uint64_t quiet_passes() const noexcept {
     return quiet_passes_.load(std::memory_order_acquire);
@@ -102,6 +102,7 @@ class Worker {
     PlannedGroupPtr group;  // ...or entries to freeze again
     std::vector<stage::EntryRef> entries;
     std::uint64_t destinations = 0;
+    Instant sealed_at;
   };
   // One record's spans for one group, encoded, before they are staged.
   struct Written {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ struct Batch {
   // SHA-256 of each record's encoded bytes, where the format asks for it (hash_records); else
   // empty.
   std::vector<Sha256> record_hashes;
+  // SHA-256 of `body` as it is sent, where the format asks for it (hash_body).
+  std::optional<Sha256> body_hash;
   // All records in one body: framed by the group's encoder, then compressed. Empty when the
   // destination sends each record by itself.
   std::shared_ptr<const std::string> body;
