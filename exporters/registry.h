@@ -9,7 +9,17 @@
 
 // The destinations that are a file of their own in destinations/, one line each. A plain OTLP
 // backend is a row of destinations/otlp_presets.cc instead and needs no line here.
-#define SIDECAST_DESTINATIONS(X) X(s3)
+#define SIDECAST_DESTINATIONS(X) \
+  X(bigquery)                    \
+  X(clickhouse)                  \
+  X(datadog)                     \
+  X(firehose)                    \
+  X(posthog)                     \
+  X(raindrop)                    \
+  X(s3)                          \
+  X(snowflake)                   \
+  X(supabase)                    \
+  X(webhook)
 
 namespace sidecast {
 

@@ -103,6 +103,19 @@ Status check_authority(std::string_view authority) {
   return {};
 }
 
+// What the exporter or libcurl writes itself.
+constexpr std::string_view kOwnHeaders[] = {
+    "content-type", "content-encoding", "content-length", "transfer-encoding", "host",
+    "te",           "grpc-encoding"};
+
+std::string lower_case(std::string_view text) {
+  std::string lowered(text);
+  for (char& c : lowered) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lowered;
+}
+
 }  // namespace
 
 std::string_view trim_blanks(std::string_view text) noexcept {
@@ -276,6 +289,27 @@ bool is_header_value(std::string_view value) noexcept {
   return std::all_of(value.begin(), value.end(), [](char c) {
     return (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) || c == '\t';
   });
+}
+
+Result<std::vector<Header>> extra_headers(const OptionValues& options,
+                                          std::span<const std::string_view> taken) {
+  std::vector<Header> headers;
+  for (const auto& [name, value] : options.headers) {
+    if (!is_header_name(name)) return fail("headers: '" + name + "' is not a header name");
+    if (!is_header_value(value)) {
+      return fail("headers: the value of " + name + " holds a line break or control character");
+    }
+    const std::string lowered = lower_case(name);
+    const auto is_name = [&lowered](std::string_view own) { return own == lowered; };
+    if (std::any_of(std::begin(kOwnHeaders), std::end(kOwnHeaders), is_name)) {
+      return fail("headers: " + name + " follows from the encoding and cannot be set");
+    }
+    if (std::any_of(taken.begin(), taken.end(), is_name)) {
+      return fail("headers: " + name + " is written by this type of destination; use its options");
+    }
+    headers.push_back({name, value});
+  }
+  return headers;
 }
 
 }  // namespace sidecast

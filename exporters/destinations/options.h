@@ -60,6 +60,11 @@ struct Url {
 [[nodiscard]] bool is_header_name(std::string_view name) noexcept;
 [[nodiscard]] bool is_header_value(std::string_view value) noexcept;
 
+// The headers that the user adds to every request. Names in `taken` (lower case) and those that
+// follow from the body are refused: two of one would contradict each other.
+[[nodiscard]] Result<std::vector<Header>> extra_headers(
+    const OptionValues& options, std::span<const std::string_view> taken = {});
+
 [[nodiscard]] std::string_view trim_blanks(std::string_view text) noexcept;
 [[nodiscard]] std::vector<std::string_view> split_list(std::string_view text, char separator);
 

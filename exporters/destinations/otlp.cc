@@ -20,19 +20,6 @@ constexpr std::string_view kProbeName = "sidecast-connection-test";
 constexpr std::string_view kBareResourceProtobuf("\x0a\x00", 2);
 constexpr std::string_view kBareResourceJson = "{}";
 
-// What the exporter or libcurl writes itself; two of one would contradict each other.
-constexpr std::array<std::string_view, 7> kOwnHeaders = {
-    "content-type", "content-encoding", "content-length", "transfer-encoding", "host",
-    "te",           "grpc-encoding"};
-
-std::string lower_case(std::string_view text) {
-  std::string lowered(text);
-  for (char& c : lowered) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lowered;
-}
-
 bool is_host_part(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
@@ -283,18 +270,13 @@ Status OtlpExporter::read_headers(const OptionValues& options) {
     if (!value) return fail(value.error());
     if (*value) headers_.push_back({std::string(field.name), std::move(**value)});
   }
-  for (const auto& [name, value] : options.headers) {
-    if (!is_header_name(name)) return fail("headers: '" + name + "' is not a header name");
-    if (!is_header_value(value)) {
-      return fail("headers: the value of " + name + " holds a line break or control character");
-    }
-    if (std::find(kOwnHeaders.begin(), kOwnHeaders.end(), lower_case(name)) != kOwnHeaders.end()) {
-      return fail("headers: " + name + " follows from the encoding and cannot be set");
-    }
-    Request request{.headers = std::move(headers_)};
-    set_header(request, name, value);  // the user's own wins over the preset's
-    headers_ = std::move(request.headers);
+  auto extra = extra_headers(options);
+  if (!extra) return fail(extra.error());
+  Request request{.headers = std::move(headers_)};
+  for (Header& header : *extra) {
+    set_header(request, header.name, std::move(header.value));  // the user's wins over the preset's
   }
+  headers_ = std::move(request.headers);
   return {};
 }
 

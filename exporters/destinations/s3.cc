@@ -1,6 +1,6 @@
-// exporters/destinations/s3.cc: one JSON object per trace in a bucket of S3 or of a service that
-// speaks it. Only s3:PutObject is needed. Keys: s3_key.h; signature: sigv4.h; the facts:
-// reference "destinations-native" §9.
+// exporters/destinations/s3.cc: one JSON object per trace, or one object of JSON Lines per batch,
+// in a bucket of S3 or of a service that speaks it. Only s3:PutObject is needed. Keys: s3_key.h;
+// signature: sigv4.h; the facts: reference "destinations-native" §9.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -12,6 +12,7 @@
 
 #include "engine/base/sha256.h"
 #include "exporters/destinations/answer.h"
+#include "exporters/destinations/aws.h"
 #include "exporters/destinations/options.h"
 #include "exporters/destinations/s3_key.h"
 #include "exporters/destinations/scrub.h"
@@ -48,6 +49,20 @@ constexpr Option kOptions[] = {
      .fallback = "{prefix}/{date}",
      .help = "Folder of an object: {prefix} {date} {year} {month} {day} {hour} {apiKeyName}."},
     {.name = "dialect", .fallback = "generic", .help = "Names of the metadata in the object."},
+    {.name = "objects",
+     .fallback = "trace",
+     .help = "trace: one object for each record; batch: JSON Lines, many records in one."},
+    {.name = "compression",
+     .fallback = "gzip",
+     .help = "Of a batch's object: none, gzip (.gz) or zstd (.zst)."},
+    {.name = "batch_records_max",
+     .fallback = "10000",
+     .help = "Records in a batch's object.",
+     .tuning = true},
+    {.name = "batch_bytes_max",
+     .fallback = "16MiB",
+     .help = "Uncompressed size of a batch's object.",
+     .tuning = true},
 };
 
 constexpr std::string_view kProbeBody = R"({"sidecast":"connection test"})";
@@ -62,13 +77,6 @@ bool is_bucket_name(std::string_view name, bool is_aws) {
   return std::all_of(name.begin(), name.end(), [is_aws](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
            (!is_aws && ((c >= 'A' && c <= 'Z') || c == '_'));
-  });
-}
-
-bool is_region_name(std::string_view name) {
-  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
   });
 }
 
@@ -118,6 +126,7 @@ class S3 final : public Exporter {
   explicit S3(S3KeyTemplate keys) : keys_(std::move(keys)) {}
 
   [[nodiscard]] Status read_address(const OptionValues& options);
+  [[nodiscard]] Status read_objects(const OptionValues& options);
   [[nodiscard]] Request put(std::string_view key, Bytes body, const Sha256& hash) const;
 
   Format format_;
@@ -125,6 +134,7 @@ class S3 final : public Exporter {
   std::string region_;
   std::string base_url_;  // up to the key, with its slash
   std::vector<Header> headers_;
+  std::string batch_suffix_;  // of a batch's object; empty: each record is an object
 };
 
 Result<std::unique_ptr<const Exporter>> S3::make(const OptionValues& options) {
@@ -134,12 +144,9 @@ Result<std::unique_ptr<const Exporter>> S3::make(const OptionValues& options) {
   if (!keys) return fail(keys.error());
   std::unique_ptr<S3> exporter(new S3(std::move(*keys)));
   if (Status status = exporter->read_address(options); !status) return fail(status.error());
-  for (const auto& [name, value] : options.headers) {
-    if (!is_header_name(name) || !is_header_value(value)) {
-      return fail("headers: '" + name + "' is no header, or its value holds a line break");
-    }
-    exporter->headers_.push_back({name, value});
-  }
+  auto extra = extra_headers(options);
+  if (!extra) return fail(extra.error());
+  exporter->headers_ = std::move(*extra);
 
   Format& format = exporter->format_;
   std::vector<std::string_view> dialect_names;
@@ -149,11 +156,44 @@ Result<std::unique_ptr<const Exporter>> S3::make(const OptionValues& options) {
   format.dialect = find_dialect(*dialect);
   format.encoder = find_encoder("trace_json");
   if (format.encoder == nullptr) return fail("encoding trace_json is not part of this build");
-  format.whole_batch = false;
-  format.hash_records = true;
-  // Requests of a batch settle together; small batches let one slow object hold back few others.
-  format.limits.batch_records_max = 64;
+  if (Status status = exporter->read_objects(options); !status) return fail(status.error());
   return std::unique_ptr<const Exporter>(std::move(exporter));
+}
+
+Status S3::read_objects(const OptionValues& options) {
+  static constexpr std::array<std::string_view, 2> kObjects = {"trace", "batch"};
+  const auto objects = parse_choice("objects", options.get("objects"), kObjects);
+  if (!objects) return fail(objects.error());
+  static constexpr std::array<std::string_view, 3> kCodecs = {"none", "gzip", "zstd"};
+  const auto codec = parse_choice("compression", options.get("compression"), kCodecs);
+  if (!codec) return fail(codec.error());
+  const auto records = parse_number("batch_records_max", options.get("batch_records_max"),
+                                    {.min = 1, .max = 1'000'000});
+  if (!records) return fail(records.error());
+  const auto bytes = parse_bytes("batch_bytes_max", options.get("batch_bytes_max"),
+                                 {.min = 64U << 10U, .max = 64U << 20U});
+  if (!bytes) return fail(bytes.error());
+  if (*objects == "trace") {
+    format_.whole_batch = false;
+    format_.hash_records = true;
+    // Requests of a batch settle together; small batches let one slow object hold back few others.
+    format_.limits.batch_records_max = 64;
+    return {};
+  }
+  if (keys_.names_api_key()) {
+    return fail("path_template has {apiKeyName}, which an object of many records has not");
+  }
+  // Readers go by the suffix: no Content-Encoding is stored.
+  batch_suffix_ = *codec == "gzip" ? ".jsonl.gz" : *codec == "zstd" ? ".jsonl.zst" : ".jsonl";
+  format_.compression = *codec == "gzip"   ? Compression::kGzip
+                        : *codec == "zstd" ? Compression::kZstd
+                                           : Compression::kNone;
+  format_.hash_body = true;
+  format_.envelope = Envelope{.prefix = "", .suffix = "\n"};
+  format_.limits = {.batch_records_max = static_cast<std::uint32_t>(*records),
+                    .batch_spans_max = 1U << 20U,
+                    .batch_bytes_max = *bytes};
+  return {};
 }
 
 // Virtual-host style on AWS; path style elsewhere, and for names with dots, which no certificate
@@ -176,7 +216,7 @@ Status S3::read_address(const OptionValues& options) {
     base_url_ = fmt::format("{}/{}/", url->text(), bucket);
     return {};
   }
-  const std::string_view domain = region.starts_with("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
+  const std::string_view domain = aws_domain(region);
   base_url_ = bucket.find('.') == std::string_view::npos
                   ? fmt::format("https://{}.s3.{}.{}/", bucket, region, domain)
                   : fmt::format("https://s3.{}.{}/{}/", region, domain, bucket);
@@ -196,6 +236,18 @@ Request S3::put(std::string_view key, Bytes body, const Sha256& hash) const {
 }
 
 Result<std::vector<Request>> S3::encode(std::shared_ptr<const Batch> batch) const {
+  if (!batch_suffix_.empty()) {
+    if (!batch->body_hash || batch->body == nullptr) {
+      return fail("encode an S3 batch: its body was not hashed");
+    }
+    std::vector<Request> requests;
+    requests.push_back(
+        put(keys_.batch_key(batch->records, batch_suffix_), *batch->body, *batch->body_hash));
+    set_header(requests.front(), "content-type", "application/x-ndjson");
+    requests.front().record_count = batch->records.size();
+    requests.front().keep_alive = std::move(batch);
+    return requests;
+  }
   if (batch->record_hashes.size() != batch->records.size()) {
     return fail("encode an S3 batch: its records were not hashed");
   }
@@ -212,30 +264,7 @@ Result<std::vector<Request>> S3::encode(std::shared_ptr<const Batch> batch) cons
 }
 
 Status S3::authorise(Request& request, const Secrets& secrets, Timestamp now) const {
-  const auto reveal = [&secrets](std::string_view name) -> std::string_view {
-    const auto found = secrets.find(name);
-    return found == secrets.end() ? std::string_view() : trim_blanks(found->second.reveal());
-  };
-  for (const Option& option : kOptions) {
-    if (!option.secret) continue;
-    const std::string_view value = reveal(option.name);
-    if (option.required && value.empty()) {
-      return fail(fmt::format("{} is missing: {}", option.name, option.help));
-    }
-    if (!is_header_value(value)) {
-      return fail(fmt::format("{} holds a line break or control character", option.name));
-    }
-  }
-  std::string_view payload_hash;
-  for (const Header& header : request.headers) {
-    if (header.name == "x-amz-content-sha256") payload_hash = header.value;
-  }
-  const std::string hash(payload_hash);  // signing changes the list that it stands in
-  return sign_sigv4(request,
-                    {.access_key_id = reveal("access_key_id"),
-                     .secret_access_key = reveal("secret_access_key"),
-                     .session_token = reveal("session_token")},
-                    {.region = region_, .service = "s3"}, hash, now);
+  return authorise_aws(request, secrets, kOptions, {.region = region_, .service = "s3"}, now);
 }
 
 Verdict S3::judge(const Request& request, const Response& response, Timestamp now) const {

@@ -1,5 +1,6 @@
 #include "exporters/destinations/s3_key.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include <fmt/format.h>
@@ -116,7 +117,7 @@ Result<S3KeyTemplate> S3KeyTemplate::parse(std::string_view path_template,
   return result;
 }
 
-std::string S3KeyTemplate::key(const BatchRecord& record) const {
+std::string S3KeyTemplate::folder(const BatchRecord& record) const {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(record.start);
   const auto days = std::chrono::floor<std::chrono::days>(seconds);
   const std::chrono::year_month_day date(days);
@@ -151,11 +152,33 @@ std::string S3KeyTemplate::key(const BatchRecord& record) const {
         break;
     }
   }
+  return key;
+}
+
+std::string S3KeyTemplate::key(const BatchRecord& record) const {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(record.start);
   const std::string generation = to_hex(as_bytes(sha256(record.generation_id)));
-  key += fmt::format("/{}-{}-{}.json", to_hex(record.trace_id.view()),
+  return fmt::format("{}/{}-{}-{}.json", folder(record), to_hex(record.trace_id.view()),
                      seconds.time_since_epoch().count(),
                      std::string_view(generation).substr(0, kGenerationDigits));
-  return key;
+}
+
+std::string S3KeyTemplate::batch_key(const std::vector<BatchRecord>& records,
+                                     std::string_view suffix) const {
+  std::string ids;
+  for (const BatchRecord& record : records) {
+    ids += record.generation_id;
+    ids += '\n';
+  }
+  const BatchRecord& first = records.front();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(first.start);
+  return fmt::format("{}/{}-{}{}", folder(first), seconds.time_since_epoch().count(),
+                     to_hex(as_bytes(sha256(ids)).substr(0, 16)), suffix);
+}
+
+bool S3KeyTemplate::names_api_key() const noexcept {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const Part& part) { return part.variable == Variable::kApiKeyName; });
 }
 
 }  // namespace sidecast

@@ -5,7 +5,8 @@
 //   the template, expanded                hex, epoch seconds of the start, 12 hex digits
 //
 // The last part is a hash of the generation id. Without it, two generations of one trace that start
-// within a second would overwrite each other.
+// within a second would overwrite each other. An object of a whole batch has the same folder, by
+// its first record, and the name {timestamp}-{records}.jsonl: a hash of its generation ids.
 #pragma once
 
 #include <string>
@@ -28,9 +29,15 @@ class S3KeyTemplate {
 
   // The whole key, not yet percent-encoded. Dates are UTC days of the record's start.
   [[nodiscard]] std::string key(const BatchRecord& record) const;
+  // That of an object that holds them all; `suffix` names its form, e.g. ".jsonl.gz".
+  [[nodiscard]] std::string batch_key(const std::vector<BatchRecord>& records,
+                                      std::string_view suffix) const;
+  // Records of several keys would have to share a folder.
+  [[nodiscard]] bool names_api_key() const noexcept;
   [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
 
  private:
+  [[nodiscard]] std::string folder(const BatchRecord& record) const;
   enum class Variable { kNone, kDate, kYear, kMonth, kDay, kHour, kApiKeyName };
   struct Part {
     std::string literal;

@@ -231,6 +231,13 @@ Text input_json(const Trace& trace, Arena& arena) {
   return text.finish(arena);
 }
 
+Text messages_json(const ArenaVector<Message>& messages, Arena& arena) {
+  if (messages.empty()) return {};
+  JsonText text(expected_bytes(messages));
+  write_chat_messages(text.writer(), flatten_messages(messages, arena), arena);
+  return text.finish(arena);
+}
+
 Text output_json(const Trace& trace, Arena& arena) {
   // An embedding's answer is its vectors: large, and no one reads them here.
   if (trace.kind == TraceKind::kEmbedding) return {};

@@ -46,6 +46,9 @@ void write_chat_messages(JsonWriter& json, const ArenaVector<FlatMessage>& messa
 // text always, or empty when there is no content.
 [[nodiscard]] Text input_json(const Trace& trace, Arena& arena);
 
+// The messages alone, [{"role","content",...},...]; JSON text always, or empty when there are none.
+[[nodiscard]] Text messages_json(const ArenaVector<Message>& messages, Arena& arena);
+
 // {"completion":...,"reasoning":...,"toolCalls":[...]} of the first choice, with "choices" when
 // there are several; JSON text always, or empty.
 [[nodiscard]] Text output_json(const Trace& trace, Arena& arena);

@@ -1,8 +1,13 @@
 #include <algorithm>
 
+#include "exporters/encode/datadog_spans.h"
+#include "exporters/encode/firehose_record.h"
 #include "exporters/encode/otlp_json.h"
 #include "exporters/encode/otlp_protobuf.h"
+#include "exporters/encode/posthog_event.h"
+#include "exporters/encode/raindrop_event.h"
 #include "exporters/encode/trace_json.h"
+#include "exporters/encode/warehouse_row.h"
 #include "exporters/registry.h"
 
 namespace sidecast {
@@ -27,6 +32,60 @@ constexpr Encoder kEncoders[] = {
      .write = &encode_trace_json,
      .prefix = "",
      .separator = "\n",
+     .suffix = ""},
+    {.name = "clickhouse_row",
+     .content_type = "application/x-ndjson",
+     .write = &encode_clickhouse_row,
+     .prefix = "",
+     .separator = "\n",
+     .suffix = ""},
+    {.name = "bigquery_row",
+     .content_type = "application/json",
+     .write = &encode_bigquery_row,
+     .prefix = R"({"skipInvalidRows":true,"ignoreUnknownValues":true,"rows":[)",
+     .separator = ",",
+     .suffix = "]}"},
+    {.name = "snowflake_row",
+     .content_type = "application/json",
+     .write = &encode_snowflake_row,
+     .prefix = "\"[",
+     .separator = ",",
+     .suffix = "]\""},
+    {.name = "supabase_row",
+     .content_type = "application/json",
+     .write = &encode_supabase_row,
+     .prefix = "[",
+     .separator = ",",
+     .suffix = "]"},
+    {.name = "datadog_spans",
+     .content_type = "application/json",
+     .write = &encode_datadog_spans,
+     .prefix = "",
+     .separator = ",",
+     .suffix = ""},
+    {.name = "posthog_event",
+     .content_type = "application/json",
+     .write = &encode_posthog_event,
+     .prefix = "",
+     .separator = ",",
+     .suffix = "]}"},
+    {.name = "posthog_tree",
+     .content_type = "application/json",
+     .write = &encode_posthog_tree,
+     .prefix = "",
+     .separator = ",",
+     .suffix = "]}"},
+    {.name = "raindrop_event",
+     .content_type = "application/json",
+     .write = &encode_raindrop_event,
+     .prefix = "[",
+     .separator = ",",
+     .suffix = "]"},
+    {.name = "firehose_record",
+     .content_type = "application/x-amz-json-1.1",
+     .write = &encode_firehose_record,
+     .prefix = "",
+     .separator = ",",
      .suffix = ""},
 };
 

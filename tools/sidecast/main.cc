@@ -30,6 +30,7 @@ int run(int argc, char** argv) {
   sidecast::add_sink(app, exit_code);
   sidecast::add_traces(app, exit_code);
   sidecast::add_convert(app, exit_code);
+  sidecast::add_ddl(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -2,6 +2,10 @@
 // that misbehaves by script.
 #include <atomic>
 #include <functional>
+#include <map>
+#include <mutex>
+#include <random>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -11,6 +15,7 @@
 #include "engine/model/ids.h"
 #include "tests/support/log_capture.h"
 #include "tests/unit/engine/pipeline_fixture.h"
+#include "tests/unit/exporters/destinations/service_account.h"
 
 namespace sidecast {
 namespace {
@@ -287,6 +292,153 @@ TEST_F(Delivery, BisectOutlivesAnOutageInItsMiddle) {
   gateway.write_many(8);
   EXPECT_TRUE(drain(otlp("one", server)));
   EXPECT_EQ(stats().destinations[0].delivered, 8U);
+}
+
+// The records of a PutRecordBatch, by the base64 text of each.
+std::vector<std::string> firehose_records(const test::ReceivedRequest& request) {
+  std::vector<std::string> records;
+  constexpr std::string_view kData = R"({"Data":")";
+  for (std::size_t at = 0; (at = request.body.find(kData, at)) != std::string::npos;) {
+    at += kData.size();
+    records.push_back(request.body.substr(at, request.body.find('"', at) - at));
+  }
+  return records;
+}
+
+TEST_F(Delivery, OnlyRecordsThatAnAnswerNamesAreSentAgain) {
+  HttpServer server;
+  const std::string one = fmt::format(
+      "  - {{name: one, type: firehose, endpoint: \"{}\", stream: s, access_key_id: a, "
+      "secret_access_key: b}}\n",
+      server.url());
+  ASSERT_TRUE(drain(one));
+  std::minstd_rand random(20260102);
+  std::mutex mutex;  // over the two below
+  std::map<std::string, int> stored;
+  std::set<std::string> failures;
+  server.set_rule([&](const test::ReceivedRequest& request) {
+    const std::lock_guard lock(mutex);
+    std::string responses;
+    std::size_t failed = 0;
+    for (const std::string& record : firehose_records(request)) {
+      const bool fails = random() % 4 == 0 && failures.insert(record).second;
+      failed += fails ? 1 : 0;
+      if (!fails) ++stored[record];
+      responses +=
+          fails ? R"({"ErrorCode":"InternalFailure","ErrorMessage":"m"},)" : R"({"RecordId":"r"},)";
+    }
+    responses.pop_back();
+    return test::ScriptedReply{
+        .status = 200,
+        .headers = {},
+        .body =
+            fmt::format(R"({{"FailedPutCount":{},"RequestResponses":[{}]}})", failed, responses)};
+  });
+  Gateway gateway(directory_.path());
+  gateway.write_many(300);
+  EXPECT_TRUE(drain(one));
+  const StatsSnapshot now = stats();
+  EXPECT_EQ(now.destinations[0].delivered, 300U);
+  EXPECT_GT(failures.size(), 0U) << "the receiver did refuse some";
+  EXPECT_EQ(stored.size(), 300U);
+  for (const auto& [record, times] : stored) EXPECT_EQ(times, 1) << "sent again though taken";
+}
+
+// The ids of the rows of an insertAll.
+std::vector<std::string> insert_ids(const test::ReceivedRequest& request) {
+  std::vector<std::string> ids;
+  constexpr std::string_view kId = R"({"insertId":")";
+  for (std::size_t at = 0; (at = request.body.find(kId, at)) != std::string::npos;) {
+    at += kId.size();
+    ids.push_back(request.body.substr(at, request.body.find('"', at) - at));
+  }
+  return ids;
+}
+
+TEST_F(Delivery, EveryRowEndsInTheFateThatTheAnswerGaveIt) {
+  HttpServer server;
+  const std::string one = fmt::format(
+      "  - {{name: one, type: bigquery, endpoint: \"{}\", project_id: p, compression: none, "
+      "service_account_key: '{}'}}\n",
+      server.url(), test::service_account_key("me@example.com", server.url() + "/token"));
+  ASSERT_TRUE(drain(one));
+  std::minstd_rand random(20260103);
+  std::mutex mutex;                  // over the three below
+  std::map<std::string, int> fates;  // how often each was stored or refused for good
+  std::set<std::string> failures;
+  std::size_t refused = 0;
+  std::size_t tokens = 0;
+  server.set_rule([&](const test::ReceivedRequest& request) -> test::ScriptedReply {
+    const std::lock_guard lock(mutex);
+    if (request.target == "/token") {
+      ++tokens;
+      return {.status = 200, .headers = {}, .body = R"({"access_token":"t","expires_in":3600})"};
+    }
+    EXPECT_EQ(request.header("authorization"), "Bearer t");
+    std::string errors;
+    std::size_t index = 0;
+    for (const std::string& id : insert_ids(request)) {
+      const auto dice = random() % 8;
+      const bool fails = dice == 0 && failures.insert(id).second;
+      const bool is_refused = !fails && dice == 1;
+      if (!fails) ++fates[id];
+      if (is_refused) ++refused;
+      if (fails || is_refused) {
+        errors += fmt::format(R"({}{{"index":{},"errors":[{{"reason":"{}"}}]}})",
+                              errors.empty() ? "" : ",", index, fails ? "backendError" : "invalid");
+      }
+      ++index;
+    }
+    return {.status = 200, .headers = {}, .body = R"({"insertErrors":[)" + errors + "]}"};
+  });
+  Gateway gateway(directory_.path());
+  gateway.write_many(300);
+  EXPECT_TRUE(drain(one));
+  const StatsSnapshot now = stats();
+  EXPECT_GT(refused, 0U);
+  EXPECT_GT(failures.size(), 0U);
+  EXPECT_EQ(tokens, 1U) << "one is good for an hour";
+  EXPECT_EQ(now.destinations[0].delivered, 300U - refused);
+  EXPECT_EQ(count(now.destinations[0].rejected, "partial"), refused);
+  EXPECT_EQ(fates.size(), 300U);
+  for (const auto& [id, times] : fates) EXPECT_EQ(times, 1) << id;
+}
+
+TEST_F(Delivery, WithoutATokenNothingIsSentAndEverythingKept) {
+  HttpServer server;
+  const std::string one = fmt::format(
+      "  - {{name: one, type: bigquery, endpoint: \"{}\", project_id: p, "
+      "service_account_key: '{}'}}\n",
+      server.url(), test::service_account_key("me@example.com", server.url() + "/token"));
+  ASSERT_TRUE(drain(one));
+  server.set_default({.status = 400, .headers = {}, .body = R"({"error":"invalid_grant"})"});
+  Gateway gateway(directory_.path());
+  gateway.write_many(5);
+  EXPECT_FALSE(drain(one));
+  EXPECT_EQ(stats().destinations.back().state, "paused");
+  EXPECT_EQ(stats().destinations.back().pending, 5U);
+  ASSERT_EQ(server.requests().size(), 1U);
+  EXPECT_EQ(server.requests()[0].target, "/token");
+}
+
+TEST_F(Delivery, AStatementThatStillRunsIsFollowedToItsEnd) {
+  HttpServer server;
+  const std::string one = fmt::format(
+      "  - {{name: one, type: snowflake, endpoint: \"{}\", account: a, token: t}}\n", server.url());
+  ASSERT_TRUE(drain(one));
+  const std::string running = R"({"code":"333334","statementHandle":"01-ab"})";
+  server.script({{.status = 202, .headers = {}, .body = running},
+                 {.status = 200, .headers = {}, .body = "{}"}});
+  Gateway gateway(directory_.path());
+  gateway.write_many(3);
+  EXPECT_TRUE(drain(one));
+  EXPECT_EQ(stats().destinations[0].delivered, 3U);
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 2U);
+  EXPECT_EQ(requests[0].method, "POST");
+  EXPECT_EQ(requests[1].method, "GET");
+  EXPECT_EQ(requests[1].target, "/api/v2/statements/01-ab");
+  EXPECT_EQ(requests[1].header("authorization"), "Bearer t");
 }
 
 }  // namespace

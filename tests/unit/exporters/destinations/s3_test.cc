@@ -127,6 +127,39 @@ TEST(S3Request, OneObjectPerRecordWithTheHashThatWasFrozenBesideIt) {
   EXPECT_EQ(hash, "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3");
 }
 
+TEST(S3Request, ABatchIsOneObjectOfLinesUnderAStableName) {
+  const auto exporter = make({{"objects", "batch"}, {"prefix", "p"}});
+  const Format& format = (*exporter)->format();
+  EXPECT_TRUE(format.whole_batch);
+  EXPECT_TRUE(format.hash_body);
+  EXPECT_EQ(format.suffix(), "\n");
+  EXPECT_EQ(format.compression, Compression::kGzip);
+  auto batch = std::make_shared<Batch>();
+  batch->records = {record_of("gen-1"), record_of("gen-2")};
+  batch->body = std::make_shared<const std::string>("packed");
+  batch->content_encoding = "gzip";
+  EXPECT_FALSE((*exporter)->encode(batch)) << "nothing is hashed on the delivery loop";
+  batch->body_hash = sha256("packed");
+  const auto requests = (*exporter)->encode(batch);
+  ASSERT_EQ(requests->size(), 1U);
+  const Request& request = requests->front();
+  EXPECT_EQ(request.record_count, 2U);
+  // printf 'gen-1\ngen-2\n' | sha256sum | cut -c 1-32
+  EXPECT_TRUE(
+      request.url.ends_with("/p/2024-01-15/1705312800-753d9762f85a6c4431ac7a9aaf5a18ba.jsonl.gz"))
+      << request.url;
+  for (const Header& header : request.headers) {
+    EXPECT_NE(header.name, "content-encoding") << "readers go by the suffix";
+    if (header.name == "content-type") {
+      EXPECT_EQ(header.value, "application/x-ndjson");
+    }
+  }
+  EXPECT_EQ((*exporter)->encode(batch)->front().url, request.url);
+  batch->records.pop_back();
+  EXPECT_NE((*exporter)->encode(batch)->front().url, request.url);
+  EXPECT_FALSE(make({{"objects", "batch"}, {"path_template", "{prefix}/{apiKeyName}"}}));
+}
+
 Verdict judge(int status, std::string_view code, std::string_view more = "",
               std::vector<Header> headers = {}) {
   Response response;
