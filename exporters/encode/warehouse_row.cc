@@ -91,11 +91,21 @@ class Row {
   // Of a column that every row has.
   void required_text(Text name, Text value) { key(name).string(value); }
   void time(Text name, Timestamp value) {
-    if (form_.has_rfc3339) {
-      std::array<char, kIsoTimeBytes> text;
-      key(name).string(iso_time(value, text));
-    } else {
-      key(name).integer(std::chrono::floor<Milliseconds>(value).time_since_epoch().count());
+    const auto milliseconds = std::chrono::floor<Milliseconds>(value).time_since_epoch().count();
+    switch (form_.time) {
+      case RowTime::kMilliseconds:
+        key(name).integer(milliseconds);
+        break;
+      case RowTime::kSecondsText: {
+        const auto known = std::max<std::int64_t>(milliseconds, 0);
+        key(name).string(fmt::format("{}.{:03}", known / 1000, known % 1000));
+        break;
+      }
+      case RowTime::kRfc3339: {
+        std::array<char, kIsoTimeBytes> text;
+        key(name).string(iso_time(value, text));
+        break;
+      }
     }
   }
   void integer(Text name, std::int64_t value) { key(name).integer(value); }
@@ -296,16 +306,17 @@ void write_warehouse_row(const Trace& trace, const SpanSet& set, const RowForm& 
   row.end();
 }
 
-// JSON stands in String columns, where text is right whatever the server's settings are; integers
-// for DateTime64(3) are milliseconds in no time zone.
+// JSON stands in String columns, where text is right whatever the server's settings are. Times are
+// seconds with a fraction, as text: they mean the same in every time zone, setting and version,
+// while a bare integer for a DateTime64(3) is milliseconds to 26.7 and seconds to 26.9.
 void encode_clickhouse_row(const Trace& trace, const SpanSet& set, ByteBuffer& out) {
-  static constexpr RowForm kForm{.has_json_texts = true};
+  static constexpr RowForm kForm{.time = RowTime::kSecondsText, .has_json_texts = true};
   write_warehouse_row(trace, set, kForm, out);
 }
 
 void encode_bigquery_row(const Trace& trace, const SpanSet& set, ByteBuffer& out) {
   static constexpr RowForm kForm{
-      .is_lower_case = true, .has_rfc3339 = true, .has_json_texts = true};
+      .time = RowTime::kRfc3339, .is_lower_case = true, .has_json_texts = true};
   constexpr std::size_t kInsertIdBytesMax = 128;
   const Text id = trace.identity.generation_id;
   out.append(R"({"insertId":)");
@@ -324,7 +335,8 @@ void encode_snowflake_row(const Trace& trace, const SpanSet& set, ByteBuffer& ou
 }
 
 void encode_supabase_row(const Trace& trace, const SpanSet& set, ByteBuffer& out) {
-  static constexpr RowForm kForm{.is_lower_case = true, .has_rfc3339 = true, .has_nulls = true};
+  static constexpr RowForm kForm{
+      .time = RowTime::kRfc3339, .is_lower_case = true, .has_nulls = true};
   ByteBuffer row;
   write_warehouse_row(trace, set, kForm, row);
   // A zero byte can only stand there as this escape, unless the backslash itself is escaped.

@@ -26,9 +26,15 @@ struct WarehouseColumn {
 // In the order of the rows.
 [[nodiscard]] std::span<const WarehouseColumn> warehouse_columns() noexcept;
 
+enum class RowTime {
+  kMilliseconds,  // since 1970, an integer
+  kSecondsText,   // since 1970, "1700000000.250"
+  kRfc3339,       // "2023-11-14T22:13:20.250Z"
+};
+
 struct RowForm {
+  RowTime time = RowTime::kMilliseconds;
   bool is_lower_case = false;   // the names
-  bool has_rfc3339 = false;     // times as texts with zone; else unix milliseconds
   bool has_json_texts = false;  // JSON columns as texts that hold it; else as what it is
   bool has_nulls = false;       // absent values are null: every row has the same keys
 };

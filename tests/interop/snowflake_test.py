@@ -88,7 +88,7 @@ class SnowflakeTest(end_to_end.EndToEndTest):
 
 if __name__ == "__main__":
     try:
-        PYTHON = peers.python("fakesnow", "fakesnow==0.12.1")
+        PYTHON = peers.python("fakesnow", "fakesnow==0.12.1", "snowflake-connector-python==4.8.1")
     except peers.Unavailable as reason:
         print(f"skipped: {reason}")
         sys.exit(SKIPPED)

@@ -79,7 +79,7 @@ TEST(WarehouseRow, EverySpellingSaysTheSame) {
   const ordered_json plain = row_of(named_trace(arena), arena);
   const ordered_json other =
       row_of(named_trace(arena), arena,
-             {.is_lower_case = true, .has_rfc3339 = true, .has_json_texts = true});
+             {.time = RowTime::kRfc3339, .is_lower_case = true, .has_json_texts = true});
   ASSERT_EQ(plain.size(), other.size());
   EXPECT_EQ(other.at("start_time"), "2023-11-14T22:13:20.000Z");
   EXPECT_EQ(other.at("end_time"), "2023-11-14T22:13:22.000Z");
@@ -90,6 +90,15 @@ TEST(WarehouseRow, EverySpellingSaysTheSame) {
     EXPECT_EQ(ordered_json::parse(other.at(lowered).get<std::string>()), plain.at(name)) << name;
   }
   EXPECT_EQ(other.at("total_cost"), plain.at("TOTAL_COST"));
+}
+
+TEST(WarehouseRow, ClickHousesTimesMeanTheSameToEveryVersion) {
+  Arena arena;
+  Trace trace = chat_trace(arena);
+  trace.start += std::chrono::milliseconds(7);
+  ByteBuffer out;
+  encode_clickhouse_row(trace, write_generic(trace, {}, arena), out);
+  EXPECT_EQ(ordered_json::parse(out.view()).at("START_TIME"), "1700000000.007");
 }
 
 TEST(WarehouseRow, RequiredColumnsAreThereForAnEmptyTrace) {
