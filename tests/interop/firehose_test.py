@@ -26,7 +26,7 @@ class MotoTest(end_to_end.EndToEndTest):
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self.moto = self.pipeline.start([PYTHON.parent / "moto_server", "-H", "127.0.0.1", "-p", str(port)], "moto")
+        self.moto = self.pipeline.start([PYTHON, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], "moto")
         pipeline.wait_until(self.is_up, "moto to start")
 
     def is_up(self):

@@ -27,7 +27,7 @@ client.shutdown()
 """
 # What their client says about itself and the machine it runs on.
 OF_THE_CLIENT = ("$lib", "$lib_version", "$python_runtime", "$python_version", "$os", "$os_version", "$geoip_disable",
-                 "$is_server", "$session_id")
+                 "$is_server", "$session_id", "$os_distro")
 
 
 class PostHogTest(end_to_end.EndToEndTest):
