@@ -70,7 +70,7 @@ LIBRARIES = [
     ("simdjson", ["simdjson.h"], ["engine/normalise/*", "exporters/*"]),
     ("protozero", ["protozero/*"], ["exporters/*"]),
     ("zstd", ["zstd*.h", "zdict.h"], ["exporters/compress/*"]),
-    ("ISA-L", ["isa-l*", "igzip_lib.h"], ["exporters/compress/*"]),
+    ("ISA-L", ["isa-l*", "igzip_lib.h"], ["exporters/compress/*", "engine/normalise/event_stream.cc"]),
     ("libsodium", ["sodium*"], ["engine/base/*", "engine/config/*"]),
     ("RE2", ["re2/*"], ["engine/config/*", "engine/route/*"]),
     ("spdlog", ["spdlog/*"], ["engine/base/log.*"]),

@@ -39,4 +39,15 @@ std::optional<std::string> from_base64url(Text text) {
   return bytes;
 }
 
+std::optional<Bytes> from_base64(Text text, Arena& arena) {
+  char* const bytes = arena.allocate(text.size());
+  std::size_t size = 0;
+  if (sodium_base642bin(reinterpret_cast<unsigned char*>(bytes), text.size(), text.data(),
+                        text.size(), nullptr, &size, nullptr,
+                        sodium_base64_VARIANT_ORIGINAL) != 0) {
+    return std::nullopt;
+  }
+  return Bytes(bytes, size);
+}
+
 }  // namespace sidecast

@@ -197,6 +197,7 @@ struct Trace {
   ArenaVector<Metadatum> attributes;  // free-form attributes of the record
   ArenaVector<Attempt> attempts;
   std::uint32_t metadata_dropped = 0;  // keys over the cap
+  std::uint32_t ids_cut = 0;           // user and session ids over their limit
 
   // Explicit span records only: its name and ids as the gateway gave them. Its parent stands in
   // settings.parent_span_id, its input and output in input_value and output_value.

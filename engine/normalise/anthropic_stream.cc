@@ -79,6 +79,9 @@ class Assembly {
   void add_message_member(const JsonMember& member) {
     if (member.key == "usage") {
       add_usage(member.value);
+    } else if (member.key == "id") {  // the first of several messages names the answer
+      if (!has_id_) message_.set(member, reading_);
+      has_id_ = true;
     } else if (member.key != "content") {
       message_.set(member, reading_);
     }
@@ -99,8 +102,10 @@ class Assembly {
   }
 
   void start_block(JsonValue event) {
-    Block* const block = block_at(event.find("index").integer().value_or(0));
-    if (block == nullptr) return;
+    // Always a new one: where a stream holds several messages, each counts its blocks from 0.
+    if (blocks_.size() == kBlocksMax) return;
+    Block* const block = &blocks_.emplace_back(reading_.arena);
+    block->index = event.find("index").integer().value_or(0);
     for (const JsonMember member : event.find("content_block")) {
       if (member.key == "text") {
         block->text.append(member.value, reading_);
@@ -110,6 +115,10 @@ class Assembly {
         block->signature.append(member.value, reading_);
       } else if (member.key == "input") {
         block->first_input = reading_.json(member.value);
+      } else if (member.key == "data" && member.value.is_string()) {
+        // Of redacted thinking: opaque like a signature. Media here are no more than a field named
+        // so.
+        block->members.set("data", member.value.raw());
       } else if (member.key != "citations") {
         block->members.set(member, reading_);
       }
@@ -159,6 +168,7 @@ class Assembly {
 
   Reading& reading_;
   StreamReader& stream_;
+  bool has_id_ = false;
   LastMembers message_;
   LastMembers usage_;
   LastMembers rest_;

@@ -31,9 +31,13 @@ extern const Api kEmbeddings;
 extern const Api kRerank;
 extern const Api kAnthropic;
 extern const Api kGemini;
+extern const Api kInteractions;
 extern const Api kConverse;
 extern const Api kCohere;
 extern const Api kOllama;
+extern const Api kImages;
+extern const Api kAudio;
+extern const Api kTextModel;
 extern const Api kUnknownApi;  // anything else: text, model, what usage can be found
 
 }  // namespace sidecast

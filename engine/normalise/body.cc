@@ -1,9 +1,17 @@
 #include "engine/normalise/body.h"
 
+#include "engine/base/json_writer.h"
 #include "engine/base/utf8.h"
 
 namespace sidecast {
 namespace {
+
+// "throttlingException" and the like name an event of AWS's that is an error.
+bool is_exception(Text name) noexcept {
+  constexpr Text kException = "Exception";
+  return name.size() > kException.size() &&
+         name.substr(name.size() - kException.size()) == kException;
+}
 
 Text trim(Text text) noexcept {
   constexpr Text kSpace = " \n\r\t";
@@ -44,9 +52,12 @@ StreamReader::StreamReader(JsonValue array, JsonParser& parser, Body& body, Read
 
 void StreamReader::rewind() {
   sse_.reset();
+  aws_.reset();
   lines_ = {};
   if (array_) {
     element_.emplace(array_.begin());
+  } else if (looks_like_event_stream(stream_)) {
+    aws_.emplace(stream_);
   } else if (looks_like_sse(stream_)) {
     sse_.emplace(stream_);
   } else {
@@ -61,7 +72,35 @@ std::optional<SseEvent> StreamReader::next_payload() {
     lines_ = end == Text::npos ? Text() : lines_.substr(end + 1);
     if (line.find('{') != Text::npos) return SseEvent{{}, line};
   }
-  return sse_ ? sse_->next(reading_.arena) : std::nullopt;
+  if (aws_) {
+    const std::optional<AwsEvent> event = aws_->next(reading_.arena);
+    if (!event) return std::nullopt;
+    if (!event->is_error) return SseEvent{event->name, event->payload};
+    return SseEvent{"error", error_of(event->name, event->payload, event->error_message)};
+  }
+  if (!sse_) return std::nullopt;
+  std::optional<SseEvent> event = sse_->next(reading_.arena);
+  if (event && is_exception(event->name)) {
+    *event = {"error", error_of(event->name, event->data, {})};
+  }
+  return event;
+}
+
+Text StreamReader::error_of(Text exception, Text payload, Text message) const {
+  ByteBuffer text;
+  JsonWriter out(text);
+  const Text object = trim(payload);
+  out.begin_object().key("type").string("error").key("error").begin_object();
+  out.key("type").string(to_valid_utf8(exception, reading_.arena));
+  if (!message.empty()) out.key("message").string(to_valid_utf8(message, reading_.arena));
+  if (object.size() > 2 && object.front() == '{') {
+    text.append(",");
+    text.append(object.substr(1));
+    text.append("}");
+  } else {
+    out.end_object().end_object();
+  }
+  return reading_.arena.copy(text.view());
 }
 
 std::optional<StreamEvent> StreamReader::next() {

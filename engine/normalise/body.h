@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "engine/normalise/event_stream.h"
 #include "engine/normalise/json.h"
 #include "engine/normalise/media.h"
 #include "engine/normalise/reading.h"
@@ -29,9 +30,9 @@ struct StreamEvent {
   JsonValue value;
 };
 
-// A streamed answer, event by event, whatever its framing: server-sent events, one JSON object a
-// line, or one JSON array. What is not JSON (`[DONE]`, the torn end of a cut stream) is passed
-// over.
+// A streamed answer, event by event, whatever its framing: server-sent events, AWS's binary event
+// stream, one JSON object a line, or one JSON array. What is not JSON (`[DONE]`, the torn end of a
+// cut stream) is passed over. AWS's exceptions become {"type":"error","error":{...}}.
 class StreamReader {
  public:
   // `body` is overwritten by every event; `reading.media` follows.
@@ -49,8 +50,12 @@ class StreamReader {
  private:
   [[nodiscard]] std::optional<SseEvent> next_payload();
 
+  // `payload` as the body of an error, of the type that an exception is called by.
+  [[nodiscard]] Text error_of(Text exception, Text payload, Text message) const;
+
   Bytes stream_;
   std::optional<SseReader> sse_;
+  std::optional<EventStreamReader> aws_;
   Text lines_;  // still to be read, each an event
   JsonValue array_;
   std::optional<JsonValue::Iterator> element_;

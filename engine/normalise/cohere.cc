@@ -77,6 +77,9 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
     if (const JsonValue response = value.find("response"); response.is_object()) {
       // Version 1 ends with the whole answer.
       for (const JsonMember member : response) members.set(member, reading);
+      for (const JsonMember member : value) {
+        if (member.key == "finish_reason") members.set(member, reading);
+      }
       text = TextField(arena);
       continue;
     }

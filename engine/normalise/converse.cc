@@ -1,5 +1,4 @@
-// Amazon Bedrock's Converse. Its streams reach a gateway as AWS event streams and a record as
-// `event:` and `data:` lines.
+// Amazon Bedrock's Converse, and Nova's InvokeModel, whose events say their name inside.
 // Specification: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 #include "engine/normalise/api.h"
 #include "engine/normalise/last_members.h"
@@ -57,8 +56,8 @@ void read_block(JsonValue block, Message& message, Reading& reading) {
     part.text = reading.text(reasoning.find("reasoningText", "text"));
     const JsonValue signature = reasoning.find("reasoningText", "signature");
     const JsonValue redacted = reasoning.find("redactedContent");
-    if (signature.is_string()) part.signature = signature.string(reading.arena);
-    if (redacted.is_string()) part.signature = redacted.string(reading.arena);
+    if (signature.is_string()) part.signature = reading.opaque(signature);
+    if (redacted.is_string()) part.signature = reading.opaque(redacted);
   } else if (const JsonValue image = block.find("image"); image.is_object()) {
     read_media(PartKind::kImage, image, part, reading);
   } else if (const JsonValue document = block.find("document"); document.is_object()) {
@@ -67,7 +66,7 @@ void read_block(JsonValue block, Message& message, Reading& reading) {
     read_media(PartKind::kVideo, video, part, reading);
   } else {
     part.kind = PartKind::kOther;
-    for (const JsonMember member : block) part.type = member.key;
+    for (const JsonMember member : block) part.type = reading.text(member.key_value);
     part.text = reading.json(block);
   }
   message.parts.push_back(part);
@@ -172,13 +171,10 @@ class Assembly {
       if (Block* const block = block_at(index.integer().value_or(0))) add_to_block(value, *block);
       return;
     }
-    if (event.name.find("xception") != Text::npos) {
-      members_.set("error", reading_.json(value));
-      return;
-    }
     for (const JsonMember member : value) {
       if (member.key == "role" || member.key == "stopReason" || member.key == "usage" ||
-          member.key == "metrics" || member.key == "additionalModelResponseFields") {
+          member.key == "metrics" || member.key == "additionalModelResponseFields" ||
+          member.key == "error") {
         members_.set(member, reading_);
       }
     }

@@ -21,11 +21,24 @@ const Api* api_of_object_name(Text object) noexcept {
   if (object == "response") return &kOpenAiResponses;
   if (object == "text_completion" || object == "completion") return &kOpenAiCompletions;
   if (object == "embedding") return &kEmbeddings;
+  if (object == "interaction") return &kInteractions;
   return nullptr;
 }
 
 JsonValue first_element(JsonValue array) noexcept {
   return array.is_array() && !array.is_empty() ? (*array.begin()).value : JsonValue();
+}
+
+// The texts of Titan, Llama, Mistral, Cohere, Jurassic and watsonx.
+bool is_text_model(JsonValue answer) noexcept {
+  if (has(answer, "generation") && has(answer, "stop_reason")) return true;
+  if (has(answer, "outputText") || has(answer, "completionReason")) return true;
+  const JsonValue result = first_element(answer.find("results"));
+  if (has(result, "outputText") || has(result, "generated_text")) return true;
+  const JsonValue output = first_element(answer.find("outputs"));
+  if (has(output, "text") && has(output, "stop_reason")) return true;
+  return has(first_element(answer.find("generations")), "text") ||
+         has(first_element(answer.find("completions")), "data");
 }
 
 }  // namespace
@@ -35,7 +48,10 @@ const Api* api_of_answer(JsonValue answer, Text event_name) noexcept {
   if (const Api* const api = api_of_object_name(answer.find("object").word())) return api;
   const Text type = answer.find("type").word();
   if (starts_with(type, "response.")) return &kOpenAiResponses;
+  if (starts_with(type, "transcript") || starts_with(type, "speech.")) return &kAudio;
+  if (starts_with(type, "image_generation.") || starts_with(type, "image_edit.")) return &kImages;
   if (type == "message" || type == "message_start") return &kAnthropic;
+  if (starts_with(answer.find("event_type").word(), "interaction.")) return &kInteractions;
   if (type == "message-start" || has(answer, "event_type")) return &kCohere;
   if (has(answer, "candidates") || has(answer, "usageMetadata")) return &kGemini;
   if (has(answer.find("output"), "message") || event_name == "messageStart" ||
@@ -43,6 +59,7 @@ const Api* api_of_answer(JsonValue answer, Text event_name) noexcept {
     return &kConverse;
   }
   if (has(answer, "done") && has(answer, "created_at")) return &kOllama;
+  if (is_text_model(answer)) return &kTextModel;
   if (first_element(answer.find("outputs")).is_object()) return &kOpenAiChat;  // xAI's gRPC as JSON
   if (const JsonValue choices = answer.find("choices"); choices.is_array()) {
     const JsonValue choice = first_element(choices);
@@ -51,6 +68,11 @@ const Api* api_of_answer(JsonValue answer, Text event_name) noexcept {
   if (has(first_element(answer.find("data")), "embedding") || has(answer, "embeddings") ||
       has(answer, "embedding")) {
     return &kEmbeddings;
+  }
+  if (has(first_element(answer.find("data")), "b64_json") ||
+      has(first_element(answer.find("data")), "revised_prompt") ||
+      has(first_element(answer.find("predictions")), "bytesBase64Encoded")) {
+    return &kImages;
   }
   if (has(first_element(answer.find("results")), "relevance_score") ||
       has(first_element(answer.find("data")), "relevance_score")) {
@@ -67,6 +89,8 @@ const Api* api_of_request(JsonValue request) noexcept {
   if (has(request, "anthropic_version") || has(request, "anthropic_beta")) return &kAnthropic;
   if (has(request, "inferenceConfig") || has(request, "toolConfig")) return &kConverse;
   if (has(request, "documents") && has(request, "query")) return &kRerank;
+  if (has(request, "textToImageParams") || has(request, "text_prompts")) return &kImages;
+  if (has(request, "textGenerationConfig") || has(request, "max_gen_len")) return &kTextModel;
   return nullptr;
 }
 
@@ -76,7 +100,7 @@ const Api* api_of_endpoint(Text endpoint) noexcept {
     const Api* api;
   };
   // The first that the path contains.
-  static constexpr std::array<Path, 17> kPaths = {{
+  static constexpr std::array<Path, 23> kPaths = {{
       {"/chat/completions", &kOpenAiChat},
       {"/responses", &kOpenAiResponses},
       {"/messages", &kAnthropic},
@@ -94,6 +118,12 @@ const Api* api_of_endpoint(Text endpoint) noexcept {
       {"/agents/completions", &kOpenAiChat},
       {"/v1/completions", &kOpenAiCompletions},
       {"/fim/completions", &kOpenAiChat},
+      {"/images/", &kImages},
+      {"/audio/", &kAudio},
+      {"/listen", &kAudio},
+      {"/speak", &kAudio},
+      {"/stt", &kAudio},
+      {"/tts", &kAudio},
   }};
   for (const Path& path : kPaths) {
     if (endpoint.find(path.part) != Text::npos) return path.api;
@@ -115,9 +145,11 @@ const Api* api_of_operation(Operation operation) noexcept {
       return &kEmbeddings;
     case Operation::kRerank:
       return &kRerank;
-    case Operation::kUnknown:
     case Operation::kImage:
+      return &kImages;
     case Operation::kAudio:
+      return &kAudio;
+    case Operation::kUnknown:
     case Operation::kModeration:
       break;
   }
@@ -151,7 +183,7 @@ Operation operation_of(Text name) noexcept {
     Text name;
     Operation operation;
   };
-  static constexpr std::array<Name, 14> kNames = {{
+  static constexpr std::array<Name, 19> kNames = {{
       {"chat", Operation::kChat},
       {"chat_completions", Operation::kChat},
       {"generate_content", Operation::kChat},
@@ -163,7 +195,12 @@ Operation operation_of(Text name) noexcept {
       {"rerank", Operation::kRerank},
       {"image", Operation::kImage},
       {"images", Operation::kImage},
+      {"image_generation", Operation::kImage},
       {"audio", Operation::kAudio},
+      {"speech", Operation::kAudio},
+      {"transcription", Operation::kAudio},
+      {"transcriptions", Operation::kAudio},
+      {"translations", Operation::kAudio},
       {"moderation", Operation::kModeration},
       {"moderations", Operation::kModeration},
   }};

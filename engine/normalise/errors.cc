@@ -28,8 +28,33 @@ Text aws_type(Text type) noexcept {
   return hash == Text::npos ? type : type.substr(hash + 1);
 }
 
+// The providers that a router tried before this one, where the gateway itself names none. When that
+// was, it does not say.
+void read_previous_errors(JsonValue errors, Reading& reading) {
+  constexpr std::size_t kAttemptsMax = 64;
+  Trace& trace = reading.trace;
+  if (!trace.attempts.empty()) return;
+  for (const JsonMember element : errors) {
+    if (!element.value.is_object() || trace.attempts.size() == kAttemptsMax) continue;
+    Attempt& attempt = trace.attempts.emplace_back();
+    attempt.start = trace.start;
+    attempt.end = trace.start;
+    attempt.provider = reading.text(element.value.find("provider_name"));
+    const JsonValue code = element.value.find("code");
+    attempt.http_status =
+        static_cast<std::int32_t>(std::clamp<std::int64_t>(code.integer().value_or(0), 0, 999));
+    attempt.error_type = code.is_present() && is_type(code.is_string() ? code.word() : code.raw())
+                             ? (code.is_string() ? code.word() : code.raw())
+                             : Text("_OTHER");
+    attempt.error_message = reading.text_or_json(element.value.find("message"));
+  }
+}
+
 void read_error_object(JsonValue error, Reading& reading) {
   Outcome& outcome = reading.trace.outcome;
+  const JsonValue metadata = error.find("metadata");
+  set_if_empty(reading.trace.provider, reading.text(metadata.find("provider_name")));
+  read_previous_errors(metadata.find("previous_errors"), reading);
   set_type(outcome, error.find("metadata", "error_type").word());  // the router's own, if one is
   set_type(outcome, error.find("type").word());
   set_type(outcome, error.find("status").word());

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "engine/normalise/api.h"
+#include "engine/normalise/binary.h"
 #include "engine/normalise/last_members.h"
+#include "engine/normalise/partial_arguments.h"
 #include "engine/normalise/parts.h"
 #include "engine/normalise/request.h"
 
@@ -17,14 +19,6 @@ constexpr std::size_t kPartsMax = 65536;
 JsonValue find_either(JsonValue object, Text camel, Text snake) {
   const JsonValue found = object.find(camel);
   return found ? found : object.find(snake);
-}
-
-PartKind kind_of_mime_type(Text mime_type) noexcept {
-  const Text family = mime_type.substr(0, mime_type.find('/'));
-  if (family == "image") return PartKind::kImage;
-  if (family == "audio") return PartKind::kAudio;
-  if (family == "video") return PartKind::kVideo;
-  return PartKind::kFile;
 }
 
 void read_media(JsonValue source, Part& part, Reading& reading) {
@@ -55,12 +49,12 @@ void read_gemini_part(JsonValue source, Message& message, Reading& reading) {
   } else {
     part.kind = PartKind::kOther;
     for (const JsonMember member : source) {  // executableCode, codeExecutionResult, ...
-      if (part.type.empty() && member.value.is_object()) part.type = member.key;
+      if (part.type.empty() && member.value.is_object()) part.type = reading.text(member.key_value);
     }
     part.text = reading.json(source);
   }
   const JsonValue signature = find_either(source, "thoughtSignature", "thought_signature");
-  if (signature.is_string()) part.signature = signature.string(reading.arena);
+  part.signature = reading.opaque(signature);
   message.parts.push_back(part);
 }
 
@@ -125,7 +119,7 @@ void read_gemini_tools(JsonValue tools, Reading& reading) {
     if (functions) continue;
     for (const JsonMember hosted : element.value) {  // {"googleSearch":{}}, {"codeExecution":{}}
       Tool& tool = reading.trace.tools.emplace_back();
-      tool.type = hosted.key_value.string(reading.arena);
+      tool.type = reading.text(hosted.key_value);
       tool.name = tool.type;
       tool.json = reading.json(element.value);
     }
@@ -170,13 +164,15 @@ void read_response(JsonValue body, Reading& reading) {
   }
 }
 
-// ---- Streams: each event is an answer with the next parts
-// -----------------------------------------
+// ---- Streams: each event is an answer with the next parts ---------------------------------------
 
 struct PartInPieces {
-  explicit PartInPieces(Arena& arena) : text(arena), rest(arena) {}
+  explicit PartInPieces(Arena& arena) : text(arena), arguments(arena), call(arena), rest(arena) {}
   bool is_thought = false;
+  bool is_call_in_pieces = false;
   TextField text;
+  PartialArguments arguments;
+  LastMembers call;
   LastMembers rest;
 };
 
@@ -217,6 +213,7 @@ class Assembly {
       for (const PartInPieces& part : candidate.parts) {
         out.begin_object();
         part.text.write("text", reading_.arena, out);
+        if (part.is_call_in_pieces) write_call(part, out);
         part.rest.write(out);
         out.end_object();
       }
@@ -259,6 +256,14 @@ class Assembly {
 
   // Text goes on where the part before was text of the same kind; anything else stands alone.
   void add_part(JsonValue source, Candidate& candidate) {
+    const JsonValue call = source.find("functionCall");
+    const bool continues_call = call.is_object() && !call.find("name") &&
+                                !candidate.parts.empty() &&
+                                candidate.parts.back().is_call_in_pieces;
+    if (continues_call) {
+      candidate.parts.back().arguments.add(call.find("partialArgs"), reading_);
+      return;
+    }
     const bool is_text = source.find("text").is_string();
     const bool is_thought = source.find("thought").boolean().value_or(false);
     ArenaVector<PartInPieces>& parts = candidate.parts;
@@ -272,10 +277,24 @@ class Assembly {
     for (const JsonMember member : source) {
       if (member.key == "text") {
         part.text.append(member.value, reading_);
+      } else if (member.key == "functionCall" && call.find("willContinue").boolean()) {
+        part.is_call_in_pieces = true;
+        for (const JsonMember inner : call) {
+          if (inner.key == "id" || inner.key == "name") part.call.set(inner, reading_);
+        }
+        part.arguments.add(call.find("partialArgs"), reading_);
       } else {
         part.rest.set(member, reading_);
       }
     }
+  }
+
+  void write_call(const PartInPieces& part, JsonWriter& out) const {
+    out.key("functionCall").begin_object();
+    part.call.write(out);
+    out.key("args");
+    part.arguments.write(reading_.arena, out);
+    out.end_object();
   }
 
   Reading& reading_;

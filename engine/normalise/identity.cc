@@ -36,13 +36,18 @@ Text prefix_of(Text text, std::size_t characters) noexcept {
   return text.substr(0, end);
 }
 
-// False if it was over a bound: a value of too many bytes is cut (texts) or left out (JSON).
-bool add_metadatum(ArenaVector<Metadatum>& to, const JsonMember& member, Reading& reading) {
-  if (to.size() == kMetadataMax || member.key.size() > kMetadataKeyMax) return false;
+// Settings are texts; a number or a boolean in their place is taken as it is written.
+Text setting(JsonValue value, Reading& reading) {
+  return value.is_object() || value.is_array() ? Text() : reading.text_or_json(value);
+}
+
+}  // namespace
+
+bool add_metadatum(ArenaVector<Metadatum>& to, Text key, JsonValue value, Reading& reading) {
+  if (to.size() == kMetadataMax || key.size() > kMetadataKeyMax) return false;
   Metadatum datum;
-  datum.key = member.key_value.string(reading.arena);
+  datum.key = key;
   bool is_whole = true;
-  const JsonValue value = member.value;
   if (const auto flag = value.boolean()) {
     datum.value = *flag;
   } else if (const auto integer = value.integer(); integer && value.raw().find('.') == Text::npos) {
@@ -67,13 +72,6 @@ bool add_metadatum(ArenaVector<Metadatum>& to, const JsonMember& member, Reading
   to.push_back(datum);
   return is_whole;
 }
-
-// Settings are texts; a number or a boolean in their place is taken as it is written.
-Text setting(JsonValue value, Reading& reading) {
-  return value.is_object() || value.is_array() ? Text() : reading.text_or_json(value);
-}
-
-}  // namespace
 
 void read_record_identity(const shm::RecordView& record, const shm::RingUuid& ring,
                           std::uint32_t lane, Reading& reading) {
@@ -116,7 +114,8 @@ void read_trace_object(JsonValue object, Reading& reading) {
       settings.parent_span_id_text = setting(value, reading);
       settings.parent_span_id = parse_span_id(settings.parent_span_id_text);
     } else {
-      if (!add_metadatum(trace.metadata, member, reading)) ++trace.metadata_dropped;
+      if (!add_metadatum(trace.metadata, reading.text(member.key_value), value, reading))
+        ++trace.metadata_dropped;
       if (member.key != "tags") continue;
       for (const JsonMember tag : value) {
         if (tag.value.is_string() && trace.tags.size() < kMetadataMax) {
@@ -131,16 +130,30 @@ void read_attributes(JsonValue object, Reading& reading) {
   if (!object.is_object()) return;
   Trace& trace = reading.trace;
   for (const JsonMember member : object) {
-    if (!add_metadatum(trace.attributes, member, reading)) ++trace.metadata_dropped;
+    if (!add_metadatum(trace.attributes, reading.text(member.key_value), member.value, reading)) {
+      ++trace.metadata_dropped;
+    }
+  }
+}
+
+void read_session_header(Reading& reading) {
+  for (const Metadatum& attribute : reading.trace.attributes) {
+    const bool is_header =
+        attribute.key == "x-session-id" || attribute.key == "http.request.header.x-session-id";
+    const Text* const text = std::get_if<Text>(&attribute.value);
+    if (is_header && text != nullptr && !attribute.is_json) {
+      set_if_empty(reading.trace.identity.session_id, *text);
+    }
   }
 }
 
 void settle_identity(const NormaliseOptions& options, Reading& reading) {
   Trace& trace = reading.trace;
   Identity& identity = trace.identity;
+  read_session_header(reading);
   for (Text* const id : {&identity.user_id, &identity.session_id}) {
-    const Text cut = prefix_of(*id, options.identity_bytes_max);
-    if (cut.size() < id->size()) ++trace.metadata_dropped;
+    const Text cut = prefix_of(*id, options.id_characters_max);
+    if (cut.size() < id->size()) ++trace.ids_cut;
     *id = cut;
   }
   TraceSettings& settings = trace.settings;

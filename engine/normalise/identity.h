@@ -19,11 +19,20 @@ void read_record_identity(const shm::RecordView& record, const shm::RingUuid& ri
 // `user`, `session_id` and `metadata.user_id` of a request body.
 void read_body_identity(JsonValue body, Reading& reading);
 
+// Adds one value under a key, in place of an earlier one. False if it was over a bound: a value of
+// too many bytes is cut (texts) or left out (JSON).
+[[nodiscard]] bool add_metadatum(ArenaVector<Metadatum>& to, Text key, JsonValue value,
+                                 Reading& reading);
+
 // The request's `trace` object: settings by name, every other key becomes metadata.
 void read_trace_object(JsonValue object, Reading& reading);
 
 // The record's free-form attributes.
 void read_attributes(JsonValue object, Reading& reading);
+
+// `x-session-id` among the record's attributes, where a gateway passes its request's headers on:
+// counts where neither record nor body names a session.
+void read_session_header(Reading& reading);
 
 // Last: cuts ids to their limit and makes the trace id.
 void settle_identity(const NormaliseOptions& options, Reading& reading);

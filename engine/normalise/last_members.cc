@@ -4,7 +4,7 @@ namespace sidecast {
 
 void LastMembers::set(const JsonMember& member, Reading& reading) {
   if (member.value.is_present()) {
-    set(member.key_value.string(reading.arena), reading.json(member.value));
+    set(reading.text(member.key_value), reading.json(member.value));
   }
 }
 

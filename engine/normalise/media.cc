@@ -263,6 +263,12 @@ Text MediaSpans::scrub(Text part, Arena& arena) const {
   return {out, static_cast<std::size_t>(to - out)};
 }
 
+Text media_note(Text mime_type, std::uint64_t omitted_bytes, Arena& arena) {
+  const MediaSpan span{0, 0, omitted_bytes, mime_type};
+  char* const out = arena.allocate(note_size_max(span));
+  return {out, static_cast<std::size_t>(write_note(out, span) - out)};
+}
+
 Text scrub_text(Text text, Arena& arena) {
   MediaSpans spans;
   spans.find(text);

@@ -43,6 +43,9 @@ class MediaSpans {
   std::vector<MediaSpan> spans_;
 };
 
+// The note that stands for media of a type and size: "[audio/mpeg, 28320 bytes left out]".
+[[nodiscard]] Text media_note(Text mime_type, std::uint64_t omitted_bytes, Arena& arena);
+
 // Text that stands in no body: decoded strings, and what a stream assembled.
 [[nodiscard]] Text scrub_text(Text text, Arena& arena);
 

@@ -4,11 +4,14 @@
 
 #include "engine/base/test_point.h"
 #include "engine/base/utf8.h"
+#include "engine/normalise/binary.h"
 #include "engine/normalise/body.h"
 #include "engine/normalise/detect.h"
 #include "engine/normalise/errors.h"
 #include "engine/normalise/identity.h"
+#include "engine/normalise/multipart.h"
 #include "engine/normalise/shed.h"
+#include "engine/normalise/span_attributes.h"
 #include "engine/normalise/usage.h"
 #include "shm/include/sidecast.h"
 
@@ -66,13 +69,16 @@ struct Normaliser::Impl {
   void read_attempts(const shm::RecordView& record);
   void read_small_objects(const shm::RecordView& record);
   void read_bodies(const shm::RecordView& record);
-  void read_request();
+  [[nodiscard]] bool load_request(Bytes bytes);
+  void read_request(Bytes bytes);
   void read_response(Bytes bytes);
+  [[nodiscard]] bool read_binary(Bytes bytes, Text role, Text& value, ArenaVector<Message>& to);
   void read_answer(JsonValue answer);
   void read_stream(StreamReader& stream);
   // Beginning and end of an answer of `answer_bytes`.
   void read_torn(Bytes head, Bytes tail, std::uint64_t answer_bytes);
   void read_span(const shm::RecordView& record);
+  void read_values(const shm::RecordView& record);  // input and output of any other work
   void choose_api(const Api* by_answer);
 
   [[nodiscard]] Text valid(Bytes bytes) const { return to_valid_utf8(bytes, reading->arena); }
@@ -81,11 +87,13 @@ struct Normaliser::Impl {
   Body request;
   Body response;
   Body event;         // of a stream; also the record's small objects
+  Body form;          // the fields of an upload
   ByteBuffer output;  // an assembled answer
   // Of the record at hand.
   std::optional<Reading> reading;
   ReportedUsage reported;
   bool has_request = false;
+  bool has_form = false;
   bool has_trace_object = false;  // of its own: the body's does not count
   const Api* api = nullptr;
 };
@@ -107,6 +115,7 @@ Trace Normaliser::normalise(const shm::RecordView& record, const shm::RingUuid& 
   impl.read_small_objects(record);
   if (record.kind == shm::RecordKind::kSpan) {
     impl.read_span(record);
+    settle_usage(impl.reported, trace);
   } else {
     impl.read_usage_of_record(record);
     impl.read_attempts(record);
@@ -175,7 +184,8 @@ void Normaliser::Impl::read_small_objects(const shm::RecordView& record) {
   if (has_trace_object) read_trace_object(event.root(), *reading);
   if (!record.attributes_json.empty() &&
       event.load(record.attributes_json, parser, reading->arena)) {
-    read_attributes(event.root(), *reading);
+    record.kind == shm::RecordKind::kSpan ? read_span_attributes(event.root(), *reading)
+                                          : read_attributes(event.root(), *reading);
   }
 }
 
@@ -183,15 +193,14 @@ void Normaliser::Impl::read_bodies(const shm::RecordView& record) {
   Trace& trace = reading->trace;
   trace.operation = operation_of(record.operation);
   api = nullptr;
-  has_request = false;
   // The answer tells best which API this is, so the request is taken apart after it was seen.
-  if (!record.request.empty()) has_request = request.load(record.request, parser, reading->arena);
+  has_request = !record.request.empty() && load_request(record.request);
   if (record.response.empty()) {
     choose_api(nullptr);
   } else {
     read_response(record.response);
   }
-  if (!record.request.empty()) read_request();
+  if (!record.request.empty()) read_request(record.request);
   if (record.shed) read_torn(record.response_head, record.response_tail, record.response_bytes);
   if (trace.operation == Operation::kUnknown) trace.operation = api->operation;
   trace.kind = kind_of(*api, trace.operation);
@@ -207,13 +216,25 @@ void Normaliser::Impl::choose_api(const Api* by_answer) {
   if (api == nullptr) api = &kUnknownApi;
 }
 
-void Normaliser::Impl::read_request() {
+bool Normaliser::Impl::load_request(Bytes bytes) {
+  Arena& arena = reading->arena;
+  has_form = false;
+  if (looks_like_multipart(bytes)) bytes = multipart_to_json(bytes, arena);
+  if (!request.load(bytes, parser, arena)) return false;
+  const JsonValue fields = request.root().find("multipart");
+  has_form = fields.is_array() && form.load(form_to_json(fields, arena), parser, arena);
+  return true;
+}
+
+void Normaliser::Impl::read_request(Bytes bytes) {
   Trace& trace = reading->trace;
   reading->media = &request.media;
   trace.input_is_json = has_request;
+  if (!has_request && read_binary(bytes, "user", trace.input_value, trace.input_messages)) return;
   trace.input_value = request.scrubbed(reading->arena);
   if (!has_request || !request.root().is_object()) return;
-  const JsonValue root = request.root();
+  if (has_form) reading->media = &form.media;
+  const JsonValue root = has_form ? form.root() : request.root();
   read_body_identity(root, *reading);
   if (!has_trace_object) read_trace_object(root.find("trace"), *reading);
   api->read_request(root, *reading);
@@ -222,7 +243,8 @@ void Normaliser::Impl::read_request() {
 void Normaliser::Impl::read_response(Bytes bytes) {
   Trace& trace = reading->trace;
   Arena& arena = reading->arena;
-  if (!looks_like_sse(bytes) && response.load(bytes, parser, arena)) {
+  const bool is_event_stream = looks_like_event_stream(bytes);
+  if (!is_event_stream && !looks_like_sse(bytes) && response.load(bytes, parser, arena)) {
     reading->media = &response.media;
     const JsonValue root = response.root();
     trace.output_is_json = true;
@@ -236,16 +258,31 @@ void Normaliser::Impl::read_response(Bytes bytes) {
     }
     return;
   }
-  if (looks_like_sse(bytes) || bytes.find('\n') != Bytes::npos) {
+  if (is_event_stream || looks_like_sse(bytes) || bytes.find('\n') != Bytes::npos) {
     StreamReader stream(bytes, parser, event, *reading);
     read_stream(stream);
     if (!trace.output_value.empty()) return;
   }
   choose_api(nullptr);
+  if (read_binary(bytes, "assistant", trace.output_value, trace.output_messages)) return;
   trace.output_value = scrub_text(valid(bytes), arena);
   const Bytes head = bytes.substr(0, kHeadBytes);
   const std::size_t tail = std::min(kTailBytes, bytes.size() - head.size());
   read_torn(head, bytes.substr(bytes.size() - tail), bytes.size());
+}
+
+// Speech, a picture, an archive: a message that says so. False if it is text.
+bool Normaliser::Impl::read_binary(Bytes bytes, Text role, Text& value, ArenaVector<Message>& to) {
+  const std::optional<Text> type = binary_type(bytes);
+  if (!type) return false;
+  value = media_note(*type, bytes.size(), reading->arena);
+  Message& message = to.emplace_back(reading->arena);
+  message.role = role;
+  Part& part = message.parts.emplace_back();
+  part.kind = kind_of_mime_type(*type);
+  part.mime_type = *type;
+  part.omitted_bytes = bytes.size();
+  return true;
 }
 
 // Which API a stream follows shows in its first events; then they are read again from the start.
@@ -320,14 +357,40 @@ void Normaliser::Impl::read_span(const shm::RecordView& record) {
     const auto given = parse_span_id(parent);
     trace.settings.parent_span_id = given ? *given : hash_span_id(parent);
   }
+  const TraceKind kind = trace.kind;
+  if (kind == TraceKind::kLlm || kind == TraceKind::kEmbedding || kind == TraceKind::kReranker) {
+    // A model call that the gateway tells of as a span: its bodies are read like any other's.
+    read_bodies(record);
+    trace.kind = kind;
+    return;
+  }
+  read_values(record);
+}
+
+void Normaliser::Impl::read_values(const shm::RecordView& record) {
+  Trace& trace = reading->trace;
+  const auto read = [this](Bytes bytes, Body& body, Text role, Text& value,
+                           ArenaVector<Message>& messages) {
+    const bool is_json = body.load(bytes, parser, reading->arena);
+    if (is_json || !read_binary(bytes, role, value, messages)) {
+      value = body.scrubbed(reading->arena);
+    }
+    return is_json;
+  };
   if (!record.request.empty()) {
-    trace.input_is_json = request.load(record.request, parser, reading->arena);
-    trace.input_value = request.scrubbed(reading->arena);
+    trace.input_is_json =
+        read(record.request, request, "user", trace.input_value, trace.input_messages);
   }
   if (!record.response.empty()) {
-    trace.output_is_json = response.load(record.response, parser, reading->arena);
-    trace.output_value = response.scrubbed(reading->arena);
+    trace.output_is_json =
+        read(record.response, response, "assistant", trace.output_value, trace.output_messages);
   }
+  if (trace.kind != TraceKind::kRetriever) return;
+  reading->media = &request.media;
+  if (trace.input_is_json) read_retrieval_query(request.root(), *reading);
+  set_if_empty(trace.rerank_query, trace.input_is_json ? Text() : trace.input_value);
+  reading->media = &response.media;
+  if (trace.output_is_json) read_retrieved(response.root(), *reading);
 }
 
 }  // namespace sidecast

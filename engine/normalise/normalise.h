@@ -13,7 +13,7 @@ namespace sidecast {
 
 struct NormaliseOptions {
   bool always_hash_trace_id = false;
-  std::size_t identity_bytes_max = 128;  // of user and session ids, in characters
+  std::size_t id_characters_max = 128;  // of user and session ids
 };
 
 class Normaliser {

@@ -79,6 +79,10 @@ class Assembly {
       } else if (member.key == "error") {
         is_chat_ = true;
         members_.set(member, reading_);
+      } else if (member.key == "id") {
+        if (has_id_ || member.value.word().empty()) continue;
+        has_id_ = true;
+        members_.set(member, reading_);
       } else if (member.value.word() == "chat.completion.chunk") {
         members_.set("object", "\"chat.completion\"");
       } else {
@@ -104,9 +108,13 @@ class Assembly {
   void add_choice(JsonValue source) {
     Choice* const choice = choice_at(source.find("index").integer().value_or(0));
     if (choice == nullptr) return;
+    // Perplexity sends with each piece the whole message so far.
+    const bool has_delta = source.find("delta").is_object();
     for (const JsonMember member : source) {
-      if (member.key == "delta" || member.key == "message") {
+      if (member.key == "delta") {
         add_delta(member.value, *choice);
+      } else if (member.key == "message") {
+        if (!has_delta) add_delta(member.value, *choice);
       } else if (member.key == "text") {
         choice->text.append(member.value, reading_);
       } else if (member.key != "index" && member.key != "logprobs") {
@@ -307,6 +315,7 @@ class Assembly {
 
   Reading& reading_;
   bool is_chat_ = false;
+  bool has_id_ = false;  // the first counts: who passes a stream on may begin it with an own one
   ArenaVector<Choice> choices_;
   LastMembers members_;
 };

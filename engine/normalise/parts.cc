@@ -6,11 +6,6 @@
 namespace sidecast {
 namespace {
 
-// What only the provider can read, and wants back as it was.
-Text opaque(JsonValue value, Reading& reading) {
-  return value.is_string() ? value.string(reading.arena) : Text();
-}
-
 using ReadPart = void (*)(JsonValue source, Part& part, Reading& reading);
 
 void read_text(JsonValue source, Part& part, Reading& reading) {
@@ -36,13 +31,13 @@ void read_thinking(JsonValue source, Part& part, Reading& reading) {
   } else {
     part.text = reading.text(thinking);
   }
-  part.signature = opaque(source.find("signature"), reading);
+  part.signature = reading.opaque(source.find("signature"));
 }
 
 void read_redacted_thinking(JsonValue source, Part& part, Reading& reading) {
   part.kind = PartKind::kReasoning;
   part.type = "redacted_thinking";
-  part.signature = opaque(source.find("data"), reading);
+  part.signature = reading.opaque(source.find("data"));
 }
 
 // Responses: the summary, or the reasoning itself where a model shows it.
@@ -59,7 +54,7 @@ void read_reasoning_item(JsonValue source, Part& part, Reading& reading) {
   pieces.append(reading.text(source.find("text")));
   part.text = pieces.join(reading.arena);
   part.id = reading.text(source.find("id"));
-  part.signature = opaque(source.find("encrypted_content"), reading);
+  part.signature = reading.opaque(source.find("encrypted_content"));
 }
 
 void read_tool_use(JsonValue source, Part& part, Reading& reading) {
@@ -239,6 +234,15 @@ void add_reasoning(JsonValue text, Message& to, Reading& reading) {
 
 }  // namespace
 
+void set_file(JsonValue file, Part& part, Reading& reading) {
+  if (!file.is_object()) return;
+  part.name = reading.text(file.find("filename"));
+  set_if_empty(part.mime_type, reading.text(file.find("content_type")));
+  if (const auto bytes = file.find("bytes").integer(); bytes && *bytes > 0) {
+    part.omitted_bytes = static_cast<std::uint64_t>(*bytes);
+  }
+}
+
 void set_media(JsonValue url, Part& part, Reading& reading) {
   if (!url.is_string()) return;
   if (const MediaSpan* const span = reading.media->first(url.word())) {
@@ -312,7 +316,7 @@ void read_reasoning(JsonValue message, Message& to, Reading& reading) {
       const JsonValue summary = detail.find("summary");
       part.text = reading.text(summary.is_string() ? summary : detail.find("text"));
       const JsonValue data = detail.find("data");
-      part.signature = opaque(data ? data : detail.find("signature"), reading);
+      part.signature = reading.opaque(data ? data : detail.find("signature"));
     }
     return;
   }

@@ -26,6 +26,9 @@ void read_reasoning(JsonValue message, Message& to, Reading& reading);
 // The tools offered: OpenAI's `tools` and `functions`, Anthropic's.
 void read_tools(JsonValue tools, Reading& reading);
 
+// What an uploaded file says of itself: {"filename","content_type","bytes"}, or "mime_type".
+void set_file(JsonValue file, Part& part, Reading& reading);
+
 // Describes media at `url` (a data URL, or a reference) or in a base64 string in `part`.
 void set_media(JsonValue url, Part& part, Reading& reading);
 

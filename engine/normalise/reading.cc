@@ -29,6 +29,12 @@ Text Reading::json(JsonValue value) const {
   return media->scrub(value.raw(), arena);
 }
 
+Text Reading::opaque(JsonValue value) const {
+  if (!value.is_string()) return {};
+  const Text decoded = value.string(arena);
+  return decoded.find(";base64,") == Text::npos ? decoded : scrub_text(decoded, arena);
+}
+
 Text Reading::text_or_json(JsonValue value) const {
   return value.is_string() ? text(value) : json(value);
 }
@@ -46,6 +52,8 @@ void Reading::add_fact(Text key, JsonValue value) {
 }
 
 void Reading::add_fact(Text key, Scalar value) {
+  constexpr std::size_t kFactsMax = 64;  // a hostile answer's must not make it quadratic
+  if (trace.facts.size() >= kFactsMax) return;
   const bool is_known = std::any_of(trace.facts.begin(), trace.facts.end(),
                                     [key](const Metadatum& fact) { return fact.key == key; });
   if (!is_known) trace.facts.push_back({key, value});

@@ -40,6 +40,9 @@ class Reading {
   [[nodiscard]] Text text(JsonValue value) const;
   // The value as JSON text, media scrubbed; empty when it is not there or null.
   [[nodiscard]] Text json(JsonValue value) const;
+  // What only its provider can read, and wants back as it was: a proof, a cipher. Of media no more
+  // than data URLs are looked for in it.
+  [[nodiscard]] Text opaque(JsonValue value) const;
   // text() of a string, json() of anything else.
   [[nodiscard]] Text text_or_json(JsonValue value) const;
 

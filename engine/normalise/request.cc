@@ -75,7 +75,7 @@ struct IntegerName {
   Text key;
   std::optional<std::int64_t> Parameters::*integer;
 };
-constexpr std::array<IntegerName, 13> kIntegers = {{
+constexpr std::array<IntegerName, 18> kIntegers = {{
     {"max_tokens", &Parameters::max_tokens},
     {"max_completion_tokens", &Parameters::max_tokens},
     {"max_output_tokens", &Parameters::max_tokens},
@@ -84,6 +84,11 @@ constexpr std::array<IntegerName, 13> kIntegers = {{
     {"maxTokenCount", &Parameters::max_tokens},
     {"num_predict", &Parameters::max_tokens},
     {"max_tokens_to_sample", &Parameters::max_tokens},
+    {"maxTokensToSample", &Parameters::max_tokens},
+    {"max_gen_len", &Parameters::max_tokens},
+    {"max_new_tokens", &Parameters::max_tokens},
+    {"random_seed", &Parameters::seed},
+    {"num_generations", &Parameters::choice_count},
     {"seed", &Parameters::seed},
     {"n", &Parameters::choice_count},
     {"candidateCount", &Parameters::choice_count},
@@ -160,7 +165,8 @@ void read_parameters(JsonValue body, Reading& reading) {
     if (!is_parameter(member.key)) continue;
     read_parameter(member, reading);
     if (member.key == "generationConfig" || member.key == "inferenceConfig" ||
-        member.key == "options" || member.key == "textGenerationConfig") {
+        member.key == "options" || member.key == "textGenerationConfig" ||
+        member.key == "generation_config" || member.key == "parameters") {
       for (const JsonMember nested : member.value) read_parameter(nested, reading);
     }
     if (to != out + 1) put(",");

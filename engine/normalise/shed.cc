@@ -77,8 +77,8 @@ constexpr std::array<Member, 23> kMembers = {{
 void scan_torn_answer(Text piece, ReportedUsage& reported, JsonParser& parser, JsonDocument& json,
                       Reading& reading) {
   Trace& trace = reading.trace;
-  const MediaSpans no_media;
-  reading.media = &no_media;
+  MediaSpans media;  // of the value at hand
+  reading.media = &media;
   Text finish_reason;
   std::size_t next = 0;  // where to look on
   for (std::size_t colon = piece.find("\":"); colon != Text::npos;
@@ -106,6 +106,7 @@ void scan_torn_answer(Text piece, ReportedUsage& reported, JsonParser& parser, J
         break;
       }
       if (parser.parse(value, json) != JsonStatus::kOk) break;
+      media.find(value);
       const JsonValue found = json.root();
       if (member.wanted == Wanted::kModel) set_if_empty(trace.model_served, reading.text(found));
       if (member.wanted == Wanted::kFinishReason && found.is_string()) {

@@ -1,6 +1,7 @@
 #include "engine/normalise/usage.h"
 
 #include <array>
+#include <charconv>
 
 namespace sidecast {
 namespace {
@@ -17,6 +18,16 @@ void set(Count& to, JsonValue value) noexcept {
 
 void set(std::optional<double>& to, JsonValue value) noexcept {
   if (const auto number = value.number()) to = number;
+}
+
+// xAI's cost: 10^10 ticks are one dollar. gRPC's JSON writes large integers as text.
+void set_ticks(std::optional<double>& to, JsonValue value) noexcept {
+  std::optional<double> ticks = value.number();
+  const Text digits = value.word();
+  std::int64_t integer = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), integer);
+  if (!digits.empty() && parsed.ec == std::errc()) ticks = static_cast<double>(integer);
+  if (ticks && *ticks >= 0) to = *ticks / 1e10;
 }
 
 struct CountName {
@@ -56,6 +67,18 @@ constexpr std::array<CountName, 28> kCounts = {{
     {"reasoning_tokens", &Usage::reasoning},
     {"reasoningTokens", &Usage::reasoning},
 }};
+
+// OpenRouter's: with them beside it, `tokens_prompt` and the like are the router's own estimate.
+constexpr std::array<CountName, 4> kNative = {{
+    {"native_tokens_prompt", &Usage::input},
+    {"native_tokens_completion", &Usage::output},
+    {"native_tokens_reasoning", &Usage::reasoning},
+    {"native_tokens_cached", &Usage::cache_read},
+}};
+
+bool is_router_estimate(Text key) noexcept {
+  return key == "tokens_prompt" || key == "tokens_completion";
+}
 
 constexpr std::array<CountName, 9> kPromptDetails = {{
     {"cached_tokens", &Usage::cache_read},
@@ -146,8 +169,10 @@ void read_usage(JsonValue usage, ReportedUsage& reported, Reading& reading) {
     if (set_named(kCounts, member, reported.counts)) {
       // Who counts a "prompt" counts all of it, whatever else stands beside it.
       if (member.key == "prompt_tokens") input_includes_cached = true;
-    } else if (read_split_input(member, reported)) {
+    } else if (read_split_input(member, reported) || set_named(kNative, member, reported.native)) {
       continue;
+    } else if (is_router_estimate(member.key)) {
+      reading.add_fact(member.key, member.value);
     } else if (member.key == "input_tokens" || member.key == "inputTokens") {
       set(reported.counts.input, member.value);
     } else if (member.key == "output_tokens" || member.key == "outputTokens") {
@@ -155,7 +180,7 @@ void read_usage(JsonValue usage, ReportedUsage& reported, Reading& reading) {
     } else if (member.key == "thoughtsTokenCount") {
       set(reported.counts.reasoning, member.value);
       reported.output_leaves_reasoning_out = true;
-    } else if (member.key == "toolUsePromptTokenCount") {
+    } else if (member.key == "toolUsePromptTokenCount" || member.key == "total_tool_use_tokens") {
       set(reported.tool_prompt, member.value);
     } else if (member.key == "prompt_tokens_details" || member.key == "input_tokens_details" ||
                member.key == "input_token_details") {
@@ -176,13 +201,16 @@ void read_usage(JsonValue usage, ReportedUsage& reported, Reading& reading) {
     } else if (member.key == "is_byok") {
       reported.is_byok = member.value.boolean().value_or(false);
       reading.add_fact("is_byok", member.value);
+    } else if (member.key == "cost_in_usd_ticks") {
+      set_ticks(reported.cost.total, member.value);
     } else if (member.key == "cost_details") {
       read_cost_details(member.value, reported);
     } else if (member.key == "cache_creation") {
       reading.add_fact("cache_write_5m", member.value.find("ephemeral_5m_input_tokens"));
       reading.add_fact("cache_write_1h", member.value.find("ephemeral_1h_input_tokens"));
     } else if (member.key == "server_tool_use" || member.key == "server_tool_use_details") {
-      for (const JsonMember tool : member.value) reading.add_fact(tool.key, tool.value);
+      for (const JsonMember tool : member.value)
+        reading.add_fact(reading.text(tool.key_value), tool.value);
     } else if (member.key == "search_units") {
       reading.add_fact("search_units", member.value);
     }
@@ -198,7 +226,7 @@ void read_usage_with_parts(JsonValue usage, ReportedUsage& reported, Reading& re
   for (const JsonMember billed : billed_units) {
     reading.add_fact(billed.key == "input_tokens"    ? Text("billed_input_tokens")
                      : billed.key == "output_tokens" ? Text("billed_output_tokens")
-                                                     : billed.key,
+                                                     : reading.text(billed.key_value),
                      billed.value);
   }
   if (!reported.counts.input) read_usage(billed_units, reported, reading);
@@ -219,6 +247,10 @@ void find_usage(JsonValue body, ReportedUsage& reported, Reading& reading) {
                member.key == "inputTextTokenCount" || member.key == "prompt_token_count" ||
                member.key == "generation_token_count") {
       set_named(kCounts, member, reported.counts);
+    } else if (set_named(kNative, member, reported.native)) {
+      continue;
+    } else if (is_router_estimate(member.key)) {
+      reading.add_fact(member.key, member.value);
     } else if (member.key == "totalOutputTextTokenCount") {
       set(reported.counts.output, member.value);
     } else if (member.key == "results") {  // Titan, watsonx: one text's own counts
@@ -229,6 +261,9 @@ void find_usage(JsonValue body, ReportedUsage& reported, Reading& reading) {
 
 void settle_usage(const ReportedUsage& reported, Trace& trace) {
   Usage counts = reported.counts;
+  for (const CountName& name : kNative) {
+    if (reported.native.*name.count) counts.*name.count = reported.native.*name.count;
+  }
   if (counts.input && reported.input_leaves_cached_out) {
     *counts.input += counts.cache_read.value_or(0) + counts.cache_write.value_or(0);
   }

@@ -11,6 +11,7 @@ namespace sidecast {
 // several events: later ones replace earlier ones, each by itself.
 struct ReportedUsage {
   Usage counts;
+  Usage native;  // by the model's own tokenizer, where a router counts with one of its own as well
   Cost cost;
   std::optional<std::int64_t> tool_prompt;  // Gemini: prompt of its own tools, beside the prompt
   std::optional<double> upstream_cost;

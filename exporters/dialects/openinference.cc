@@ -269,6 +269,10 @@ void write_kind(const DialectContext& context, AttributeWriter& out) {
       return write_embedding(context, out);
     case TraceKind::kReranker:
       return write_reranker(context, out);
+    case TraceKind::kRetriever:
+      write_values(context.trace, out);
+      return write_documents(out, keys::kRetrievalDocuments, context.trace.output_documents,
+                             context.arena);
     default:
       return write_values(context.trace, out);
   }

@@ -105,5 +105,21 @@ TEST_F(Errors, AttemptsKeepTheirOrderAndTheirErrors) {
   EXPECT_FALSE(trace.outcome.failed);
 }
 
+TEST_F(Errors, ARoutersEarlierErrorsAreAttempts) {
+  const Text body =
+      R"({"error":{"message":"no","code":502,"metadata":{"provider_name":"Azure","previous_errors":[{"code":503,"message":"busy"},{"code":"slow down","provider_name":"Groq"}]}}})";
+  const Trace trace = answered(502, body);
+  EXPECT_EQ(trace.provider, "Azure");
+  ASSERT_EQ(trace.attempts.size(), 2U);
+  EXPECT_EQ(trace.attempts[0].http_status, 503);
+  EXPECT_EQ(trace.attempts[0].error_type, "503");
+  EXPECT_EQ(trace.attempts[0].error_message, "busy");
+  EXPECT_EQ(trace.attempts[1].error_type, "_OTHER");
+  EXPECT_EQ(trace.attempts[1].provider, "Groq");
+  // What the gateway itself says of its attempts counts.
+  record.attempts.emplace_back().provider = "OpenAI";
+  EXPECT_EQ(answered(502, body).attempts.size(), 1U);
+}
+
 }  // namespace
 }  // namespace sidecast

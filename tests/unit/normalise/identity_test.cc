@@ -89,7 +89,8 @@ TEST_F(IdentityOf, LongIdsAreCutToCharactersAndTheCutIsCounted) {
   const Trace trace = normalise();
   EXPECT_EQ(trace.identity.user_id.size(), 2U * 128U);
   EXPECT_EQ(trace.identity.session_id, "short");
-  EXPECT_EQ(trace.metadata_dropped, 1U);
+  EXPECT_EQ(trace.ids_cut, 1U);
+  EXPECT_EQ(trace.metadata_dropped, 0U);
 }
 
 TEST_F(IdentityOf, HostileMetadataIsBoundedAndCounted) {
@@ -118,6 +119,22 @@ TEST_F(IdentityOf, HostileTraceObjectsAreIgnored) {
     const Trace trace = normalise();
     EXPECT_EQ(trace.settings.trace_id_text, "") << json;
   }
+}
+
+TEST_F(IdentityOf, ASessionHeaderCountsWhereNothingElseNamesASession) {
+  record.attributes_json = R"({"x-session-id":"header"})";
+  EXPECT_EQ(normalise().identity.session_id, "header");
+  EXPECT_EQ(normalise(R"({"session_id":"body"})", "").identity.session_id, "body");
+  record.session_id = "record";
+  EXPECT_EQ(normalise(R"({"session_id":"body"})", "").identity.session_id, "record");
+  record.session_id = {};
+  record.attributes_json = R"({"x-session-id":["a"]})";
+  EXPECT_EQ(normalise().identity.session_id, "");
+}
+
+TEST_F(IdentityOf, KeysOfMetadataHoldNoMediaEither) {
+  record.trace_json = R"({"data:image/png;base64,iVBORw0KGgo=":1})";
+  EXPECT_EQ(normalise().metadata.at(0).key, "[image/png, 12 bytes left out]");
 }
 
 }  // namespace

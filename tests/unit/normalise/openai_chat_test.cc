@@ -296,5 +296,16 @@ TEST_F(OpenAiChat, HostileIndicesNeitherGrowNorSlowTheAssembly) {
   EXPECT_EQ(trace.output_messages.size(), 256U);
 }
 
+TEST_F(OpenAiChat, NativeTokensCountWhereARouterEstimatesToo) {
+  const Trace trace = normalise(
+      "",
+      R"({"object":"chat.completion","choices":[],"usage":{"prompt_tokens":10,"native_tokens_prompt":12,"completion_tokens":3,"native_tokens_completion":4,"native_tokens_reasoning":2,"native_tokens_cached":5,"tokens_prompt":10}})");
+  EXPECT_EQ(trace.usage.input, 12);
+  EXPECT_EQ(trace.usage.output, 4);
+  EXPECT_EQ(trace.usage.reasoning, 2);
+  EXPECT_EQ(trace.usage.cache_read, 5);
+  EXPECT_EQ(trace.facts.at(0).key, "tokens_prompt");
+}
+
 }  // namespace
 }  // namespace sidecast

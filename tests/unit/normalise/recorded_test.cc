@@ -2,6 +2,7 @@
 // what the provider reported, under the one meaning of engine/model/usage.h.
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "engine/base/utf8.h"
 #include "tests/support/exchanges.h"
+#include "tests/support/trace_texts.h"
 #include "tests/unit/normalise/record_fixture.h"
 
 namespace sidecast {
@@ -28,44 +30,6 @@ void fill(const Exchange& exchange, shm::RecordView& record) {
   record.response = exchange.response;
   record.start_ns = 1'700'000'000'000'000'000;
   record.end_ns = record.start_ns + 1'000'000;
-}
-
-// Every text of a Trace that can leave.
-template <typename Visit>
-void for_each_text(const Trace& trace, Visit visit) {
-  const auto messages = [&](const ArenaVector<Message>& list) {
-    for (const Message& message : list) {
-      visit(message.role);
-      visit(message.name);
-      visit(message.tool_call_id);
-      visit(message.finish_reason);
-      for (const Part& part : message.parts) {
-        for (const Text text : {part.text, part.type, part.id, part.name, part.signature,
-                                part.mime_type, part.url, part.file_id}) {
-          visit(text);
-        }
-      }
-    }
-  };
-  messages(trace.input_messages);
-  messages(trace.output_messages);
-  for (const Tool& tool : trace.tools) {
-    for (const Text text : {tool.type, tool.name, tool.description, tool.parameters, tool.json}) {
-      visit(text);
-    }
-  }
-  for (const Text text : trace.prompts) visit(text);
-  for (const Text text : trace.finish_reasons) visit(text);
-  for (const Text text : trace.parameters.stop_sequences) visit(text);
-  for (const Document& document : trace.input_documents) visit(document.content);
-  for (const Document& document : trace.output_documents) visit(document.content);
-  for (const Text text :
-       {trace.provider, trace.model_requested, trace.model_served, trace.response_id,
-        trace.system_fingerprint, trace.service_tier, trace.input_value, trace.output_value,
-        trace.parameters.json, trace.outcome.error_type, trace.outcome.error_message,
-        trace.identity.user_id, trace.identity.session_id, trace.rerank_query}) {
-    visit(text);
-  }
 }
 
 class Recorded : public testing::TestWithParam<const char*> {
@@ -86,7 +50,7 @@ class Recorded : public testing::TestWithParam<const char*> {
 
 TEST_P(Recorded, EveryTextIsValidUtf8AndHoldsNoInlinedMedia) {
   for_each([](const Exchange& exchange, const Trace& trace) {
-    for_each_text(trace, [&](Text text) {
+    test::for_each_text(trace, [&](Text text) {
       EXPECT_TRUE(is_valid_utf8(text)) << exchange.id;
       EXPECT_EQ(text.find(";base64,"), Text::npos) << exchange.id << " " << text.substr(0, 200);
     });
@@ -183,30 +147,29 @@ Exchange::Tokens in_our_meaning(const Exchange& exchange) {
   return tokens;
 }
 
+// `ID FIELD: reason`, a line each.
+std::map<std::string, std::string> known_exceptions() {
+  std::ifstream file(SIDECAST_USAGE_EXCEPTIONS);
+  EXPECT_TRUE(file.is_open()) << SIDECAST_USAGE_EXCEPTIONS;
+  std::map<std::string, std::string> known;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (!line.empty() && line[0] != '#' && colon != std::string::npos) {
+      known[line.substr(0, colon)] = line.substr(colon + 2);
+    }
+  }
+  return known;
+}
+
 TEST_P(Recorded, UsageIsWhatTheProviderReportedInOurMeaning) {
-  // Where we differ on purpose, and in how many exchanges at most.
-  const std::map<std::string, int> kExceptions = {
-      // Recorded was what Bedrock's proxy counted; we take what the model itself reports.
-      {"aws_bedrock chat output", 2},
-      // Recorded were the billed units; we take all tokens, of which cached ones are a part.
-      {"aws_bedrock completions input", 2},
-      {"aws_bedrock completions output", 1},
-      // Recorded was the total of input, output and thoughts.
-      {"google_gemini other input", 6},
-      // Counted in the first of its events only, which we do not keep.
-      {"ibm_watsonx completions input", 1},
-      {"ibm_watsonx completions output", 1},
-  };
-  std::map<std::string, int> found;
-  std::map<std::string, std::string> example;
+  const std::map<std::string, std::string> known = known_exceptions();
   const auto compare = [&](const Exchange& exchange, const char* what, auto reported, auto ours) {
     const bool is_equal =
         ours && std::abs(static_cast<double>(*reported - *ours)) < 1e-9;  // doubles: cost
-    if (is_equal) return;
-    const std::string key = exchange.provider + " " + exchange.operation + " " + what;
-    ++found[key];
-    example[key] = exchange.id + ": reported " + std::to_string(*reported) + ", ours " +
-                   (ours ? std::to_string(*ours) : "none");
+    const std::string key = exchange.id + " " + what;
+    EXPECT_TRUE(is_equal || known.count(key) == 1) << key << ": reported " << *reported << ", ours "
+                                                   << (ours ? std::to_string(*ours) : "none");
+    EXPECT_TRUE(!is_equal || known.count(key) == 0) << key << " is no exception any more";
   };
   for_each([&](const Exchange& exchange, const Trace& trace) {
     const Exchange::Tokens tokens = in_our_meaning(exchange);
@@ -218,11 +181,6 @@ TEST_P(Recorded, UsageIsWhatTheProviderReportedInOurMeaning) {
     if (tokens.reasoning) compare(exchange, "reasoning", tokens.reasoning, usage.reasoning);
     if (tokens.cost) compare(exchange, "cost", tokens.cost, trace.cost.total);
   });
-  for (const auto& [what, count] : found) {
-    const auto known = kExceptions.find(what);
-    EXPECT_TRUE(known != kExceptions.end() && known->second >= count)
-        << count << " times " << what << ", e.g. " << example[what];
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Recorded,

@@ -109,5 +109,12 @@ TEST_F(ShedRecord, HostileScansAreBounded) {
   EXPECT_FALSE(trace.usage.input);
 }
 
+TEST_F(ShedRecord, WhatIsFoundHoldsNoMediaEither) {
+  const Trace trace = shed(
+      R"({"model":"data:image/png;base64,iVBORw0KGgo=","choices":[{"finish_reason":"a;base64,iVBO"}],"x":)");
+  EXPECT_EQ(trace.model_served, "[image/png, 12 bytes left out]");
+  EXPECT_EQ(trace.finish_reasons.at(0), "a[base64, 4 bytes left out]");
+}
+
 }  // namespace
 }  // namespace sidecast
