@@ -220,7 +220,8 @@ Status Engine::Impl::recover() {
                         .oversized_said = &oversized_said,
                         .submit = [this](SealedBatchPtr sealed) { submit(std::move(sealed)); },
                         .relieve = [this](bool urgent) { ask_for_room(urgent); },
-                        .poison = poison}));
+                        .poison = poison,
+                        .normalise = {.id_characters_max = config->id_characters_max}}));
   }
   keeper = std::make_unique<RingKeeper>(*directory, *ledger, *ring_redo, workers, paths.quarantine);
   keeper->adopt(std::move(rings));

@@ -19,6 +19,7 @@ using std::chrono::milliseconds;
 
 constexpr Between<std::uint64_t> kMemoryLimits{16ULL << 20U, 1ULL << 40U};
 constexpr Between<std::uint32_t> kWorkers{0, 256};
+constexpr Between<std::uint32_t> kIdCharacters{16, 4096};
 constexpr Between<milliseconds> kBatchAges{milliseconds(10), hours(1)};
 constexpr Between<milliseconds> kShutdownDeadlines{milliseconds(0), hours(1)};
 constexpr Between<milliseconds> kGiveUpAfter{std::chrono::seconds(1), hours(24 * 7)};
@@ -53,6 +54,7 @@ void read_writers(MapReader& reader, Config& config) {
 void read_limits(MapReader& reader, Config& config) {
   reader.read_size("memory_limit", config.memory_limit_bytes, kMemoryLimits);
   reader.read_count("workers", config.workers, kWorkers);
+  reader.read_count("id_characters_max", config.id_characters_max, kIdCharacters);
   reader.read_duration("batch_age_max", config.batch_age_max, kBatchAges);
   reader.read_duration("shutdown_deadline", config.shutdown_deadline, kShutdownDeadlines);
   milliseconds give_up_after = config.give_up_after;

@@ -65,6 +65,7 @@ struct Config {
   std::chrono::milliseconds batch_age_max{1'000};
   std::chrono::milliseconds shutdown_deadline{10'000};  // SIGTERM: flush until then
   std::chrono::seconds give_up_after{300};  // a batch older than that is dropped(expired)
+  std::uint32_t id_characters_max = 128;    // of user and session ids; the rest is cut
   // Settings published to writers; 0 = the writer's default.
   std::uint64_t ring_bytes = 0;
   std::uint32_t lanes = 0;

@@ -218,8 +218,9 @@ bool Worker::take_record(const Lane& lane, std::uint64_t sequence) {
     counters_.add(block_.malformed, 1);
   } else {
     const Trace trace = normaliser_.normalise(view_, lane.ring->ring->info().uuid, lane.lane,
-                                              NormaliseOptions{}, arena_);
+                                              context_.normalise, arena_);
     taken = route_and_stage(lane, trace, sequence);
+    if (taken && trace.ids_cut > 0) counters_.add(block_.ids_cut, trace.ids_cut);
   }
   block_.in_hand.state.store(ledger::kNothingInHand, std::memory_order_release);
   if (taken) counters_.add(block_.read, 1);

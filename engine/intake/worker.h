@@ -48,6 +48,7 @@ class Worker {
     // Asks for room, urgently when rings fill up meanwhile; thread-safe.
     std::function<void(bool urgent)> relieve;
     std::vector<ledger::Suspect> poison;  // records that killed an engine twice
+    NormaliseOptions normalise;
   };
   explicit Worker(Context context);
 

@@ -19,7 +19,7 @@
 namespace sidecast::ledger {
 
 inline constexpr std::uint64_t kMagic = 0x314C545341434453ULL;  // "SDCASTL1" in little-endian order
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 inline constexpr std::size_t kWorkersMax = 8;
 inline constexpr std::size_t kGroupMembersMax = 64;  // bits of an entry's pending mask
 inline constexpr std::size_t kGroupsMax = 16'384;
@@ -55,6 +55,7 @@ struct WorkerBlock {
   Counter forbidden;
   Counter unrouted;
   Counter routable;
+  Counter ids_cut;  // user and session ids over `id_characters_max`; not part of any sum
   InHand in_hand;
 };
 

@@ -186,6 +186,7 @@ void add_ledger(const Ledger& ledger, RecordStats& records) {
     records.forbidden += load(worker.forbidden);
     records.unrouted += load(worker.unrouted);
     records.routable += load(worker.routable);
+    records.ids_cut += load(worker.ids_cut);
   }
   for (const ledger::Counter& oversized : header.oversized) records.oversized += load(oversized);
   records.calls =

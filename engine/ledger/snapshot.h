@@ -43,6 +43,7 @@ struct RecordStats {
   std::uint64_t forbidden = 0;
   std::uint64_t unrouted = 0;
   std::uint64_t routable = 0;
+  std::uint64_t ids_cut = 0;  // user and session ids over their limit, two at most per record
 };
 
 struct RingStats {

@@ -32,6 +32,9 @@ constexpr std::string_view kEngine =
 # A batch that could not be delivered for so long is dropped, and counted as expired.
 #give_up_after: 5m
 
+# User and session ids are cut to so many characters; `sidecast stats --json` counts them as ids_cut.
+#id_characters_max: 128
+
 # What gateways follow when they open a ring. Sizes and lanes are their own choice unless set here;
 # `enabled: false` switches every writer off at once.
 #writers:

@@ -69,7 +69,8 @@ void write_records(JsonWriter& json, const RecordStats& records) {
                       {"poison", records.poison},
                       {"forbidden", records.forbidden},
                       {"unrouted", records.unrouted},
-                      {"routable", records.routable}});
+                      {"routable", records.routable},
+                      {"ids_cut", records.ids_cut}});
   json.end_object();
 }
 

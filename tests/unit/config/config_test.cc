@@ -57,6 +57,7 @@ TEST(Config, ReadsEverySettingOfTheEngine) {
 ring_dir: /run/sidecast
 memory_limit: 1GiB
 workers: 3
+id_characters_max: 256
 batch_age_max: 250ms
 shutdown_deadline: 5s
 give_up_after: 1h
@@ -66,6 +67,7 @@ destinations: []
   EXPECT_EQ(config.ring_dir, "/run/sidecast");
   EXPECT_EQ(config.memory_limit_bytes, 1ULL << 30U);
   EXPECT_EQ(config.workers, 3U);
+  EXPECT_EQ(config.id_characters_max, 256U);
   EXPECT_EQ(config.batch_age_max, std::chrono::milliseconds(250));
   EXPECT_EQ(config.shutdown_deadline, std::chrono::seconds(5));
   EXPECT_EQ(config.give_up_after, std::chrono::hours(1));

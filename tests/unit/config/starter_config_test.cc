@@ -79,6 +79,7 @@ TEST(StarterConfig, UncommentedSaysWhatTheDefaultsAre) {
   EXPECT_EQ(config.batch_age_max, defaults.batch_age_max);
   EXPECT_EQ(config.shutdown_deadline, defaults.shutdown_deadline);
   EXPECT_EQ(config.give_up_after, defaults.give_up_after);
+  EXPECT_EQ(config.id_characters_max, defaults.id_characters_max);
   EXPECT_EQ(config.writers_off, defaults.writers_off);
   EXPECT_EQ(config.ring_bytes, 16ULL << 20U) << "the writers' block was not uncommented";
   ASSERT_EQ(config.destinations.size(), 2U);

@@ -34,7 +34,8 @@ StatsSnapshot snapshot() {
                    .poison = 0,
                    .forbidden = 0,
                    .unrouted = 2,
-                   .routable = 7};
+                   .routable = 7,
+                   .ids_cut = 1};
   stats.rings.push_back({.file_name = "r.ring",
                          .pid = 7,
                          .process = "gate\x1bway",
@@ -76,7 +77,7 @@ TEST(StatsText, JsonHasThePromisedShape) {
                "memory_limit_bytes": 536870912, "stage_bytes": 2048, "ledger_mismatches": 0},
     "records": {"calls": 12, "written": 10, "shed": 1, "dropped": {"full": 2, "busy": 0, "too_large": 0},
                 "unread": 1, "read": 9, "malformed": 0, "oversized": 0, "poison": 0, "forbidden": 0,
-                "unrouted": 2, "routable": 7},
+                "unrouted": 2, "routable": 7, "ids_cut": 1},
     "rings": [{"file": "r.ring", "pid": 7, "process": "gate\u001bway", "state": "live", "lanes": 4,
                "capacity_bytes": 16777216, "used_bytes": 3, "used_bytes_max": 4, "written": 10, "shed": 1,
                "dropped": {"full": 2, "busy": 0, "too_large": 0}}],
