@@ -52,7 +52,7 @@ TEST(ConfigErrors, OfTheEngineSettingsSayWhereAndWhat) {
       {"\n  colour: red\n",
        "gw.yaml:2:3: unknown key 'colour'; known here: ring_dir, memory_limit, workers, "
        "id_characters_max, batch_age_max, shutdown_deadline, give_up_after, writers, "
-        "destinations_dir, destinations"},
+       "destinations_dir, destinations"},
       {"memory_limit: lots\n",
        "gw.yaml:1:15: 'memory_limit' must be a size from 16MiB to 1TiB, like 64MiB, not 'lots'"},
       {"memory_limit: 1KiB\n",
