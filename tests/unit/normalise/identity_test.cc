@@ -129,7 +129,7 @@ TEST_F(IdentityOf, ASessionHeaderCountsWhereNothingElseNamesASession) {
   EXPECT_EQ(normalise(R"({"session_id":"body"})", "").identity.session_id, "record");
   record.session_id = {};
   record.attributes_json = R"({"x-session-id":["a"]})";
-  EXPECT_EQ(normalise().identity.session_id, "");
+  EXPECT_EQ(normalise("{}", "").identity.session_id, "");
 }
 
 TEST_F(IdentityOf, KeysOfMetadataHoldNoMediaEither) {
