@@ -1,8 +1,12 @@
 #include "exporters/dialects/privacy.h"
 
+#include <algorithm>
+#include <string>
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/base64.h"
 #include "exporters/registry.h"
 #include "tests/unit/exporters/dialects/trace_fixture.h"
 
@@ -18,8 +22,11 @@ Trace secret_trace(Arena& arena) {
   trace.output_value = kSecret;
   trace.input_is_json = trace.output_is_json = false;
   for (ArenaVector<Message>* messages : {&trace.input_messages, &trace.output_messages}) {
+    const bool is_input = messages == &trace.input_messages;
+    // Some destinations show the first answer only.
+    if (!is_input) messages->front().parts.emplace_back().text = kSecret;
     Message& message = messages->emplace_back(arena);
-    message.role = "assistant";
+    message.role = is_input ? "user" : "assistant";
     message.name = kSecret;
     for (int kind = 0; kind <= static_cast<int>(PartKind::kOther); ++kind) {
       Part part;
@@ -48,12 +55,22 @@ Trace secret_trace(Arena& arena) {
   return trace;
 }
 
+// What a record of Firehose wraps in base64.
+std::string unwrapped(std::string_view record) {
+  constexpr std::string_view kBefore = R"({"Data":")";
+  std::string text(record.substr(kBefore.size(), record.size() - kBefore.size() - 2));
+  std::replace(text.begin(), text.end(), '+', '-');
+  std::replace(text.begin(), text.end(), '/', '_');
+  while (text.ends_with('=')) text.pop_back();
+  return from_base64url(text).value_or("");
+}
+
 std::string encoded(const Trace& trace, const DialectEntry& dialect, const Encoder& encoder,
                     Arena& arena) {
   DialectOptions options;
   ByteBuffer out;
   encoder.write(trace, dialect.write(trace, options, arena), out);
-  return std::string(out.view());
+  return encoder.name == "firehose_record" ? unwrapped(out.view()) : std::string(out.view());
 }
 
 TEST(Privacy, NoContentLeavesInAnyDialectOrEncoding) {
