@@ -203,10 +203,10 @@ Status Engine::Impl::recover() {
   deliverer = std::make_unique<Deliverer>(
       plan, *loop, *ledger, *settle_redo, *stage,
       [this](PlannedGroupPtr group, std::vector<stage::EntryRef> entries,
-             std::uint64_t destinations, Instant sealed_at) {
+             std::uint64_t destinations, Instant sealed_at, Shrinking shrinking) {
         // relaxed: any worker will do.
         workers[next_refreeze.fetch_add(1, std::memory_order_relaxed) % workers.size()]->refreeze(
-            std::move(group), std::move(entries), destinations, sealed_at);
+            std::move(group), std::move(entries), destinations, sealed_at, shrinking);
       });
   for (std::size_t i = 0; i < worker_count; ++i) {
     workers.push_back(std::make_unique<Worker>(

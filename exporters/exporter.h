@@ -190,6 +190,9 @@ struct Encoder {
   std::string_view name;
   std::string_view content_type;
   void (*write)(const Trace&, const SpanSet&, ByteBuffer& out);
+  // Appends a record it wrote in about `bytes_max` bytes, content shortened and marked; false when
+  // that makes nothing smaller. See encode/shrink.h; null = its records cannot be shrunk.
+  bool (*shrink)(Bytes encoded, std::size_t bytes_max, ByteBuffer& out) = nullptr;
   std::string_view prefix;
   std::string_view separator;
   std::string_view suffix;

@@ -91,6 +91,10 @@ void Batcher::seal(const PlannedGroupPtr& group, OpenBatch& open, std::uint64_t 
   auto batch = std::make_shared<Batch>();
   batch->records.reserve(open.entries.size());
   for (const stage::EntryRef& ref : open.entries) batch->records.push_back(record_of(*ref.entry));
+  if (open.shrunk != nullptr) {
+    batch->shrunk = std::move(open.shrunk);
+    batch->records.front().encoded = batch->shrunk->view();
+  }
   if (format.hash_records) {
     for (const BatchRecord& record : batch->records) {
       batch->record_hashes.push_back(sha256(record.encoded));
@@ -116,7 +120,9 @@ void Batcher::seal(const PlannedGroupPtr& group, OpenBatch& open, std::uint64_t 
   sealed->group = group;
   sealed->destinations = destinations;
   sealed->sealed_at = now;
-  sealed->body_bytes = batch->body == nullptr ? 0 : batch->body->size();
+  sealed->body_bytes = (batch->body == nullptr ? 0 : batch->body->size()) +
+                       (batch->shrunk == nullptr ? 0 : batch->shrunk->capacity());
+  sealed->shrinking = open.shrinking;
   sealed->body_bytes_total = &body_bytes_total_;
   body_bytes_total_.fetch_add(sealed->body_bytes, std::memory_order_relaxed);
   sealed->batch = std::move(batch);
@@ -140,6 +146,24 @@ void Batcher::freeze(const PlannedGroupPtr& group, std::span<const stage::EntryR
     open.spans += ref.entry->span_count;
   }
   if (!open.entries.empty()) flush();
+}
+
+void Batcher::freeze_shrunk(const PlannedGroupPtr& group, stage::EntryRef ref,
+                            std::uint64_t destinations, Shrinking shrinking, Instant sealed_at) {
+  OpenBatch open;
+  open.entries.push_back(ref);
+  open.bytes = ref.entry->encoded_bytes;
+  open.spans = ref.entry->span_count;
+  open.shrinking = shrinking;
+  const Encoder& encoder = *group->group.format.encoder;
+  auto smaller = std::make_shared<ByteBuffer>();
+  if (encoder.shrink != nullptr &&
+      encoder.shrink(ref.entry->encoded(), shrinking.bytes_max, *smaller)) {
+    open.bytes = smaller->size();
+    open.shrunk = std::move(smaller);
+  }
+  ++open_entries_;  // seal() counts it down again
+  seal(group, open, destinations, sealed_at);
 }
 
 }  // namespace sidecast

@@ -39,6 +39,9 @@ class Batcher {
   // they were first sealed, since by that age they are given up.
   void freeze(const PlannedGroupPtr& group, std::span<const stage::EntryRef> entries,
               std::uint64_t destinations, Instant sealed_at);
+  // Freezes one entry, its content shortened as far as that is asked for and possible.
+  void freeze_shrunk(const PlannedGroupPtr& group, stage::EntryRef ref, std::uint64_t destinations,
+                     Shrinking shrinking, Instant sealed_at);
 
  private:
   struct OpenBatch {
@@ -46,6 +49,8 @@ class Batcher {
     std::uint64_t bytes = 0;
     std::uint64_t spans = 0;
     Instant oldest;
+    Shrinking shrinking;
+    std::shared_ptr<const ByteBuffer> shrunk;
   };
   [[nodiscard]] bool fits(const OpenBatch& open, const stage::Entry& entry,
                           const PlannedGroup& group) const;

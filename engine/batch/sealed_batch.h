@@ -14,6 +14,12 @@
 
 namespace sidecast {
 
+// Of a batch of one record that was asked to be smaller than what was staged.
+struct Shrinking {
+  std::uint32_t attempt = 0;    // 0 = it was not asked
+  std::uint64_t bytes_max = 0;  // what was asked for; it may have become no smaller
+};
+
 struct SealedBatch {
   SealedBatch() = default;
   SealedBatch(const SealedBatch&) = delete;
@@ -30,7 +36,8 @@ struct SealedBatch {
   PlannedGroupPtr group;
   std::uint64_t destinations = 0;  // bits of the members it is for
   Instant sealed_at;
-  std::uint64_t body_bytes = 0;  // heap held by the frozen body
+  std::uint64_t body_bytes = 0;  // heap held by the frozen body, and by a record that was shrunk
+  Shrinking shrinking;
   std::atomic<std::uint64_t>* body_bytes_total = nullptr;
 };
 using SealedBatchPtr = std::shared_ptr<const SealedBatch>;

@@ -11,6 +11,15 @@ std::uint64_t value_of(const ledger::Counter& counter) {
   return counter.load(std::memory_order_relaxed);  // this thread is its only writer
 }
 
+// Records whose content was shortened, by the worker that staged them or since.
+std::uint64_t shrunk_in(const RecordRange& range) {
+  if (range.sealed->batch != nullptr && range.sealed->batch->shrunk != nullptr) return 1;
+  const auto begin = range.sealed->entries.begin() + static_cast<std::ptrdiff_t>(range.first);
+  return static_cast<std::uint64_t>(
+      std::count_if(begin, begin + static_cast<std::ptrdiff_t>(range.count),
+                    [](const stage::EntryRef& ref) { return ref.entry->is_shrunk != 0; }));
+}
+
 RecordRange part_of(const RecordRange& range, std::size_t first, std::size_t count) {
   return {.sealed = range.sealed, .first = range.first + first, .count = count};
 }
@@ -41,7 +50,11 @@ void Settler::settle(const RecordRange& range, std::uint8_t bit, ledger::Counter
 }
 
 void Settler::delivered(const RecordRange& range, DestinationIndex destination, std::uint8_t bit) {
-  settle(range, bit, ledger_.destination(destination).delivered);
+  auto& slot = ledger_.destination(destination);
+  if (const std::uint64_t shrunk = shrunk_in(range); shrunk > 0) {
+    redo_.set_counter(ledger_, slot.shrunk, value_of(slot.shrunk) + shrunk);
+  }
+  settle(range, bit, slot.delivered);
 }
 
 void Settler::partly_delivered(const RecordRange& range, DestinationIndex destination,

@@ -111,7 +111,7 @@ void check_budget(const MapReader& reader, const Config& config) {
     problems.warning(
         reader.position_of("memory_limit"),
         fmt::format("'memory_limit' is too small for records of {} in {} groups of destinations: "
-                    "together their spans may take {}; larger records are counted as oversized",
+                    "together their spans may take {}; the content of larger ones is shortened",
                     size_text(record_bytes), groups.size(), size_text(budget.record_spans_bytes)));
   }
 }

@@ -90,7 +90,7 @@ void Deliverer::release(const std::vector<HeldRecord>& records) {
   for (const auto& [place, entries] : parts) {
     const std::uint64_t bit = std::uint64_t{1} << place.second;
     for (const PlannedGroupPtr& taker : takers_of(*plan_, ledger_, place.first)) {
-      if ((taker->mask & bit) != 0) refreeze_(taker, entries, bit, monotonic_now());
+      if ((taker->mask & bit) != 0) refreeze_(taker, entries, bit, monotonic_now(), {});
     }
   }
 }

@@ -40,16 +40,35 @@ std::uint64_t encoded_bytes(const SealedBatch& sealed, std::size_t first, std::s
   return bytes;
 }
 
+// As it was frozen, or staged.
+std::uint64_t record_bytes(const SealedBatch& sealed, std::size_t index) {
+  return sealed.batch == nullptr ? sealed.entries[index].entry->encoded_bytes
+                                 : sealed.batch->records[index].encoded.size();
+}
+
+SizeLimit learnt_limit(const ledger::DestinationSlot& slot) {
+  const auto known = [](const std::atomic<std::uint64_t>& bytes) {
+    const std::uint64_t value = bytes.load(std::memory_order_relaxed);
+    return value == 0 ? SizeLimit::kNone : value;
+  };
+  return SizeLimit(
+      {.batch_bytes_max = known(slot.batch_bytes_max),
+       .record_bytes_refused = known(slot.record_bytes_refused),
+       .learnt = timestamp_from_ns(slot.limit_learnt_ns.load(std::memory_order_relaxed))});
+}
+
 }  // namespace
 
 Outlet::Outlet(PlannedDestination destination, Context context)
     : destination_(std::move(destination)),
       context_(context),
       breaker_(destination_.config->connections_max),
+      limit_(learnt_limit(context.ledger.destination(destination_.slot))),
       losses_(destination_.config->name, context.give_up_after),
       random_(destination_.slot + 1) {
   note_place(*destination_.group);
   slot().state.store(state_, std::memory_order_relaxed);
+  keep_limit();
 }
 
 Outlet::~Outlet() {
@@ -64,6 +83,11 @@ void Outlet::submit(SealedBatchPtr sealed) {
       SIDECAST_ASSERT(std::find(accounts.begin(), accounts.end(), ref.entry->account()) !=
                       accounts.end());
     }
+  }
+  if (sealed->shrinking.attempt > 0 && sealed->batch->shrunk == nullptr) {
+    context_.settler.rejected({sealed, 0, 1}, destination_.slot, bit_in(sealed),
+                              RejectReason::kTooLarge);
+    return;
   }
   const Instant now = monotonic_now();
   if (idle() && state_ == DestinationState::kOk) delivered_at_ = now;
@@ -114,6 +138,8 @@ void Outlet::pump() {
     ready_.erase(next);
     if (is_too_large(send)) {
       cut(send.sealed);
+    } else if (is_known_to_be_refused(send) && try_shrink(range_of(send))) {
+      retire(send.sealed, 1);
     } else {
       start(std::move(send));
     }
@@ -179,6 +205,7 @@ void Outlet::finish(Send send, Breaker::Round round, const Verdict& verdict,
   switch (verdict.kind) {
     case Verdict::Kind::kDelivered:
       accepted(round, verdict);
+      limit_.accepted(encoded_bytes(*send.sealed, range.first, range.count));
       retire(send.sealed, range.count);
       context_.settler.delivered(range, destination_.slot, bit_in(range.sealed));
       if (send.is_piece) search_->bisect.accepted();
@@ -243,8 +270,11 @@ void Outlet::refused(Send send, const Verdict& verdict) {
     return;
   }
   retire(send.sealed, range.count);
-  losses_.rejected(range.count, verdict.explanation, monotonic_now());
-  context_.settler.rejected(range, destination_.slot, bit_in(range.sealed), reason_of(verdict));
+  const bool is_single = is_record && range.count == 1;
+  if (!is_single || !shorten_refused(range, reason_of(verdict))) {
+    losses_.rejected(range.count, verdict.explanation, monotonic_now());
+    context_.settler.rejected(range, destination_.slot, bit_in(range.sealed), reason_of(verdict));
+  }
   if (send.is_piece) search_->bisect.gone();
 }
 
@@ -266,8 +296,9 @@ void Outlet::search(const Send& send, const Verdict& verdict) {
 // After an answer to a piece, or to begin.
 void Outlet::continue_search() {
   for (const Bisect::Piece& piece : search_->bisect.take_rejected()) {
-    context_.settler.rejected({search_->held, piece.first, piece.count}, destination_.slot,
-                              bit_in(search_->held), search_->reason);
+    const RecordRange range{search_->held, piece.first, piece.count};
+    if (range.count == 1 && shorten_refused(range, search_->reason)) continue;
+    context_.settler.rejected(range, destination_.slot, bit_in(range.sealed), search_->reason);
   }
   const auto piece = search_->bisect.next();
   if (!piece) {
@@ -284,35 +315,80 @@ void Outlet::end_search() {
     is_search_hopeless_ = true;
     has_accepted_ = false;
   }
-  if (const auto limit = bisect.limit_bytes(); limit && *limit < batch_bytes_max_) {
-    batch_bytes_max_ = *limit;
+  if (const auto limit = bisect.limit_bytes(); limit && limit_.learn_batch(*limit, wall_now())) {
     log_info("{}: takes no batches of more than about {} bytes (uncompressed); larger ones are cut",
              destination_.config->name, *limit);
-    // relaxed: a hint for the batcher. Others of the group may take more.
-    if (destination_.group->members.size() == 1) {
-      destination_.group->batch_bytes_max.store(*limit, std::memory_order_relaxed);
-    }
+    keep_limit();
   }
   search_.reset();
+}
+
+bool Outlet::shorten_refused(const RecordRange& range, RejectReason reason) {
+  const std::uint64_t bytes = record_bytes(*range.sealed, range.first);
+  const bool is_size = reason == RejectReason::kTooLarge;
+  if (is_size && bytes >= SizeLimit::kShrinkBytesMin) {
+    if (limit_.learn_record(bytes, wall_now())) {
+      log_warning(
+          "{}: refuses a record of {} bytes (uncompressed) for its size: the content of such "
+          "records is shortened and marked; raise the receiver's limit to have it whole",
+          destination_.config->name, bytes);
+    }
+    keep_limit();
+  }
+  // Without a word on size, it may still be that when nothing so large was ever taken.
+  const std::uint64_t accepted = limit_.accepted_bytes_max();
+  const bool may_be_size =
+      is_size || range.sealed->shrinking.attempt > 0 || (accepted > 0 && bytes > accepted);
+  return may_be_size && try_shrink(range);
+}
+
+bool Outlet::try_shrink(const RecordRange& range) {
+  const SealedBatch& sealed = *range.sealed;
+  const auto shrinking =
+      limit_.shrinking_after(sealed.shrinking, record_bytes(sealed, range.first));
+  if (!shrinking || sealed.group->group.format.encoder->shrink == nullptr) return false;
+  context_.refreeze(sealed.group, {sealed.entries[range.first]},
+                    std::uint64_t{1} << bit_in(range.sealed), sealed.sealed_at, *shrinking);
+  return true;
+}
+
+bool Outlet::is_known_to_be_refused(const Send& send) const {
+  return !send.is_piece && send.request.record_count == 1 && send.sealed->shrinking.attempt == 0 &&
+         limit_.refuses_record(record_bytes(*send.sealed, send.request.record_first));
+}
+
+// In the ledger, for the next start, and where the batcher looks.
+void Outlet::keep_limit() {
+  const SizeLimit::State& state = limit_.state();
+  const auto stored = [](std::uint64_t bytes) { return bytes == SizeLimit::kNone ? 0 : bytes; };
+  // relaxed: this thread is the only writer, and reader but for the next start.
+  slot().batch_bytes_max.store(stored(state.batch_bytes_max), std::memory_order_relaxed);
+  slot().record_bytes_refused.store(stored(state.record_bytes_refused), std::memory_order_relaxed);
+  slot().limit_learnt_ns.store(unix_ns(state.learnt), std::memory_order_relaxed);
+  // relaxed: a hint for the batcher. Others of the group may take more.
+  if (destination_.group->members.size() == 1) {
+    destination_.group->batch_bytes_max.store(state.batch_bytes_max, std::memory_order_relaxed);
+  }
 }
 
 void Outlet::refreeze(const SealedBatchPtr& from, Bisect::Piece piece) {
   const auto begin = from->entries.begin() + static_cast<std::ptrdiff_t>(piece.first);
   context_.refreeze(from->group, {begin, begin + static_cast<std::ptrdiff_t>(piece.count)},
-                    std::uint64_t{1} << bit_in(from), from->sealed_at);
+                    std::uint64_t{1} << bit_in(from), from->sealed_at, {});
 }
 
 bool Outlet::is_too_large(const Send& send) const {
   return !send.is_piece && send.request.record_count > 1 &&
          send.request.record_count == send.sealed->entries.size() &&
-         send.sealed->batch->uncompressed_bytes > batch_bytes_max_;
+         send.sealed->batch->uncompressed_bytes > limit_.batch_bytes_max();
 }
 
 void Outlet::cut(const SealedBatchPtr& sealed) {
   retire(sealed, sealed->entries.size());
   std::vector<std::uint64_t> sizes;
   for (const stage::EntryRef& ref : sealed->entries) sizes.push_back(ref.entry->encoded_bytes);
-  for (const Bisect::Piece& piece : cut_by_bytes(sizes, {0, sizes.size()}, batch_bytes_max_)) {
+  for (const Bisect::Piece& piece :
+       cut_by_bytes(sizes, {0, sizes.size()}, limit_.batch_bytes_max())) {
     refreeze(sealed, piece);
   }
 }
@@ -433,6 +509,7 @@ void Outlet::expire(Instant now) {
     drop(*take_oldest(), ledger::DropReason::kExpired, trouble());
   }
   losses_.tick(now);
+  if (limit_.raise_if_due(wall_now())) keep_limit();
 }
 
 bool Outlet::delivers(Instant now) const noexcept {

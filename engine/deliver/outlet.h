@@ -11,8 +11,9 @@
 //
 // A batch that is refused for what is in it is bisected (bisect.h), one at a time: until the search
 // has ended, only its pieces are sent. What it teaches about size is kept, and later batches are
-// cut by it before they are sent. Where an answer names records, only those that it wants again are
-// frozen and sent again.
+// cut by it before they are sent. A single record that is refused for its size is sent again with
+// its content shortened, a few times at most (size_limit.h). Where an answer names records, only
+// those that it wants again are frozen and sent again.
 //
 // Threads: belongs to the delivery thread.
 #pragma once
@@ -20,7 +21,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <random>
 #include <string>
@@ -34,6 +34,7 @@
 #include "engine/deliver/breaker.h"
 #include "engine/deliver/held.h"
 #include "engine/deliver/loss_log.h"
+#include "engine/deliver/size_limit.h"
 #include "exporters/exchange.h"
 #include "exporters/http/loop.h"
 
@@ -42,9 +43,9 @@ namespace sidecast {
 class Outlet {
  public:
   // Asks a worker to freeze these records again, for one destination: a part of a batch that was
-  // sealed then.
+  // sealed then, or a single one of it with less content.
   using Refreeze = std::function<void(PlannedGroupPtr, std::vector<stage::EntryRef>,
-                                      std::uint64_t destinations, Instant sealed_at)>;
+                                      std::uint64_t destinations, Instant sealed_at, Shrinking)>;
   struct Context {
     HttpLoop& loop;
     Settler& settler;
@@ -140,6 +141,12 @@ class Outlet {
   void continue_search();
   void end_search();
   void refreeze(const SealedBatchPtr& from, Bisect::Piece piece);
+  // A record was refused for good, by itself: it is tried again with less content, if its size may
+  // be the reason.
+  [[nodiscard]] bool shorten_refused(const RecordRange& range, RejectReason reason);
+  [[nodiscard]] bool try_shrink(const RecordRange& range);
+  [[nodiscard]] bool is_known_to_be_refused(const Send& send) const;
+  void keep_limit();
   [[nodiscard]] bool is_too_large(const Send& send) const;
   void cut(const SealedBatchPtr& sealed);
   void failed(Breaker::Round round, const Verdict& verdict);
@@ -177,8 +184,7 @@ class Outlet {
   std::uint64_t queued_bytes_ = 0;  // uncompressed, of records not yet settled
   Breaker breaker_;
   std::optional<Search> search_;
-  // Uncompressed, as far as answers have shown.
-  std::uint64_t batch_bytes_max_ = std::numeric_limits<std::uint64_t>::max();
+  SizeLimit limit_;
   bool has_accepted_ = false;  // something, since the last search that found everything refused
   bool is_search_hopeless_ = false;
   Instant delivered_at_{};  // or had nothing to deliver

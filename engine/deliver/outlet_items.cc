@@ -51,7 +51,7 @@ void Outlet::settle_items(const Send& send, Breaker::Round round, const Verdict&
   // relaxed: a figure for stats, with this thread as its only writer.
   slot().retries.fetch_add(1, std::memory_order_relaxed);
   context_.refreeze(range.sealed->group, std::move(again), std::uint64_t{1} << bit_in(range.sealed),
-                    range.sealed->sealed_at);
+                    range.sealed->sealed_at, {});
 }
 
 }  // namespace sidecast

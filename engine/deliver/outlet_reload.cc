@@ -28,9 +28,7 @@ void Outlet::follow(PlannedDestination destination) {
     if (state_ != DestinationState::kOk) {
       destination_.group->members_available.fetch_sub(1, std::memory_order_relaxed);
     }
-    if (destination_.group->members.size() == 1) {
-      destination_.group->batch_bytes_max.store(batch_bytes_max_, std::memory_order_relaxed);
-    }
+    keep_limit();
   }
   if (before == destination_.config) return;
   if (have_equal_credentials(*before, *destination_.config)) return;

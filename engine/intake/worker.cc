@@ -70,12 +70,13 @@ void Worker::follow(PlanPtr plan, std::unique_ptr<stage::RedoLog> redo) {
 }
 
 void Worker::refreeze(PlannedGroupPtr group, std::vector<stage::EntryRef> entries,
-                      std::uint64_t destinations, Instant sealed_at) {
+                      std::uint64_t destinations, Instant sealed_at, Shrinking shrinking) {
   Message message;
   message.group = std::move(group);
   message.entries = std::move(entries);
   message.destinations = destinations;
   message.sealed_at = sealed_at;
+  message.shrinking = shrinking;
   messages_.enqueue(std::move(message));
 }
 
@@ -128,6 +129,9 @@ bool Worker::take_messages() {
     } else if (message.plan != nullptr) {
       next_plan_ = std::move(message.plan);
       if (message.redo != nullptr) next_redo_ = std::move(message.redo);
+    } else if (message.shrinking.attempt > 0) {
+      batcher_.freeze_shrunk(message.group, message.entries.front(), message.destinations,
+                             message.shrinking, message.sealed_at);
     } else {
       batcher_.freeze(message.group, std::move(message.entries), message.destinations,
                       message.sealed_at);
@@ -251,18 +255,8 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
       .generation_id = utf8_prefix(trace.identity.generation_id, kIdentityBytesMax),
       .api_key_name = utf8_prefix(trace.identity.api_key_name, kIdentityBytesMax),
       .account = utf8_prefix(trace.identity.account, kIdentityBytesMax)};
-  std::uint64_t bytes = 0;
-  for (const Written& form : written_) {
-    bytes += stage::Segment::entry_bytes(fields, encoded_.view().substr(form.offset, form.size));
-  }
-  if (bytes > context_.budget.record_spans_bytes) {
-    // relaxed: nothing depends on it.
-    if (!context_.oversized_said->exchange(true, std::memory_order_relaxed)) {
-      log_warning(
-          "a record's spans take {} bytes, more than memory_limit leaves for one ({}); such "
-          "records are counted as oversized",
-          bytes, context_.budget.record_spans_bytes);
-    }
+  std::uint64_t bytes = staged_bytes(fields);
+  if (bytes > context_.budget.record_spans_bytes && !shrink_forms(fields, bytes)) {
     counters_.add(context_.ledger->header().oversized[context_.index], 1);
     return true;
   }
@@ -308,6 +302,54 @@ void Worker::write_forms(const Trace& trace) {
     form.size = encoded_.size() - form.offset;
     written_.push_back(form);
   }
+}
+
+std::uint64_t Worker::staged_bytes(const stage::EntryFields& fields) const {
+  std::uint64_t bytes = 0;
+  for (const Written& form : written_) {
+    bytes += stage::Segment::entry_bytes(fields, encoded_.view().substr(form.offset, form.size));
+  }
+  return bytes;
+}
+
+bool Worker::shrink_forms(stage::EntryFields& fields, std::uint64_t& bytes) {
+  // relaxed: nothing depends on it.
+  if (!context_.oversized_said->exchange(true, std::memory_order_relaxed)) {
+    log_warning(
+        "a record's spans take {} bytes, more than memory_limit leaves for one ({}): the content "
+        "of such records is shortened; raise memory_limit to keep it whole",
+        bytes, context_.budget.record_spans_bytes);
+  }
+  // Beside its spans an entry has texts of its own.
+  const std::uint64_t share = context_.budget.record_spans_bytes / written_.size();
+  const std::uint64_t beside = stage::Segment::entry_bytes(fields, {});
+  if (share <= beside) return false;
+  const std::vector<std::size_t>& writes_like = context_.plan->writes_like;
+  ByteBuffer smaller;
+  for (std::size_t i = 0; i < written_.size(); ++i) {
+    Written& form = written_[i];
+    const auto same = std::find_if(
+        written_.begin(), written_.begin() + static_cast<std::ptrdiff_t>(i),
+        [&](const Written& other) { return writes_like[other.group] == writes_like[form.group]; });
+    if (same != written_.begin() + static_cast<std::ptrdiff_t>(i)) {
+      form.offset = same->offset;
+      form.size = same->size;
+      continue;
+    }
+    const Encoder& encoder = *context_.plan->groups[form.group]->group.format.encoder;
+    const Bytes whole = encoded_.view().substr(form.offset, form.size);
+    const std::size_t start = smaller.size();
+    const bool fits = whole.size() <= share - beside;
+    if (fits || encoder.shrink == nullptr || !encoder.shrink(whole, share - beside, smaller)) {
+      smaller.append(whole);
+    }
+    form.offset = start;
+    form.size = smaller.size() - start;
+  }
+  encoded_ = std::move(smaller);
+  fields.is_shrunk = true;
+  bytes = staged_bytes(fields);
+  return bytes <= context_.budget.record_spans_bytes;
 }
 
 bool Worker::has_room(std::uint64_t bytes) {

@@ -79,7 +79,7 @@ class Worker {
     return plan_.load(std::memory_order_acquire) == &plan;  // pairs with the store in take_plan()
   }
   void refreeze(PlannedGroupPtr group, std::vector<stage::EntryRef> entries,
-                std::uint64_t destinations, Instant sealed_at);
+                std::uint64_t destinations, Instant sealed_at, Shrinking shrinking);
   // Passes in a row that found no record, no open batch and no message.
   [[nodiscard]] std::uint64_t quiet_passes() const noexcept {
     return quiet_passes_.load(std::memory_order_acquire);
@@ -104,6 +104,7 @@ class Worker {
     std::vector<stage::EntryRef> entries;
     std::uint64_t destinations = 0;
     Instant sealed_at;
+    Shrinking shrinking;  // of the one entry, if it is asked for
   };
   // One record's spans for one group, encoded, before they are staged.
   struct Written {
@@ -120,6 +121,10 @@ class Worker {
   [[nodiscard]] bool take_record(const Lane& lane, std::uint64_t sequence);
   [[nodiscard]] bool route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t sequence);
   void write_forms(const Trace& trace);
+  // Bytes that the forms take in the stage.
+  [[nodiscard]] std::uint64_t staged_bytes(const stage::EntryFields& fields) const;
+  // Shortens content until the forms take what the stage has for one record. False: they cannot.
+  [[nodiscard]] bool shrink_forms(stage::EntryFields& fields, std::uint64_t& bytes);
   // Room in the stage for these bytes, and heap for the bodies they become.
   [[nodiscard]] bool has_room(std::uint64_t bytes);
   [[nodiscard]] bool wait_for_room(std::uint64_t bytes);

@@ -92,6 +92,7 @@ struct RetiredDestinations {
   std::array<Counter, 8> rejected;  // by RejectReason
   std::array<Counter, 8> dropped;   // by DropReason
   Counter rejected_spans;
+  Counter shrunk;
   Counter requests;
   Counter retries;
   Counter bytes_uncompressed;
@@ -163,6 +164,7 @@ struct DestinationSlot {
   std::array<Counter, 8> rejected;  // by RejectReason
   std::array<Counter, 8> dropped;   // by DropReason
   Counter rejected_spans;
+  Counter shrunk;  // part of delivered: with content shortened
   // Not part of an identity, so plain stores: a crash may lose the last few.
   Counter requests;
   Counter retries;
@@ -174,6 +176,11 @@ struct DestinationSlot {
   // Unix time since which no configuration has this destination, while records are held for it
   // (deliver/held.h); 0 = there is no such time.
   std::atomic<std::int64_t> held_since_ns;
+  // What it is known to take (deliver/size_limit.h); 0 = nothing is known. Writer: the delivery
+  // thread, by plain stores.
+  std::atomic<std::uint64_t> batch_bytes_max;
+  std::atomic<std::uint64_t> record_bytes_refused;
+  std::atomic<std::int64_t> limit_learnt_ns;  // unix time
 };
 
 static_assert(sizeof(LedgerHeader) <= 4096);

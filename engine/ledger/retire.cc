@@ -78,6 +78,7 @@ void move_counts(DestinationSlot& slot, Ledger& ledger, stage::RedoLog& redo) {
     mover.move(slot.dropped[i], sums.dropped[i]);
   }
   mover.move(slot.rejected_spans, sums.rejected_spans);
+  mover.move(slot.shrunk, sums.shrunk);
   mover.move(slot.requests, sums.requests);
   mover.move(slot.retries, sums.retries);
   mover.move(slot.bytes_uncompressed, sums.bytes_uncompressed);
@@ -86,6 +87,10 @@ void move_counts(DestinationSlot& slot, Ledger& ledger, stage::RedoLog& redo) {
   mover.commit();
   for (auto& bucket : slot.latency) bucket.store(0, std::memory_order_relaxed);
   slot.held_since_ns.store(0, std::memory_order_relaxed);
+  // What the next one takes is its own to teach.
+  slot.batch_bytes_max.store(0, std::memory_order_relaxed);
+  slot.record_bytes_refused.store(0, std::memory_order_relaxed);
+  slot.limit_learnt_ns.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace

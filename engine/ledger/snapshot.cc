@@ -123,6 +123,7 @@ DestinationStats destination_stats(const DestinationSlot& slot, std::uint64_t pe
   stats.rejected = reasons(ledger::kRejectReasons, slot.rejected);
   stats.dropped = reasons(ledger::kDropReasons, slot.dropped);
   stats.pending = pending;
+  stats.shrunk = load(slot.shrunk);
   stats.rejected_spans = load(slot.rejected_spans);
   stats.requests = load(slot.requests);
   stats.retries = load(slot.retries);
@@ -205,6 +206,7 @@ void add_retired(const ledger::RetiredDestinations& sums, StatsSnapshot& stats) 
   retired.delivered = load(sums.delivered);
   retired.rejected = reasons(ledger::kRejectReasons, sums.rejected);
   retired.dropped = reasons(ledger::kDropReasons, sums.dropped);
+  retired.shrunk = load(sums.shrunk);
   retired.rejected_spans = load(sums.rejected_spans);
   retired.requests = load(sums.requests);
   retired.retries = load(sums.retries);

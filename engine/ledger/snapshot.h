@@ -80,6 +80,7 @@ struct DestinationStats {
   ReasonCounts dropped;
   std::uint64_t pending = 0;  // counted from the stage, not computed from the others
   std::uint64_t spooled = 0;
+  std::uint64_t shrunk = 0;          // part of delivered: with content shortened
   std::uint64_t rejected_spans = 0;  // raw number of partial answers
   std::uint64_t requests = 0;
   std::uint64_t retries = 0;

@@ -29,6 +29,8 @@ struct BatchRecord {
 
 struct Batch {
   std::vector<BatchRecord> records;  // never empty
+  // What records.front() views when it is smaller than what was staged; else null.
+  std::shared_ptr<const ByteBuffer> shrunk;
   // SHA-256 of each record's encoded bytes, where the format asks for it (hash_records); else
   // empty.
   std::vector<Sha256> record_hashes;

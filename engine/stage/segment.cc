@@ -161,6 +161,7 @@ Entry* Segment::append(std::uint64_t offset, const EntryFields& fields, Bytes en
   entry->ring = fields.ring;
   entry->sequence = fields.sequence;
   entry->lane = fields.lane;
+  entry->is_shrunk = fields.is_shrunk ? 1 : 0;
   entry->generation_id_bytes = static_cast<std::uint16_t>(fields.generation_id.size());
   entry->api_key_name_bytes = static_cast<std::uint16_t>(fields.api_key_name.size());
   entry->account_bytes = static_cast<std::uint16_t>(fields.account.size());

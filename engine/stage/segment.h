@@ -57,7 +57,7 @@ struct Entry {
   std::uint16_t api_key_name_bytes;
   std::uint16_t account_bytes;
   std::uint16_t padding;
-  std::uint32_t padding2;
+  std::uint32_t is_shrunk;  // 1: its content was shortened before it was staged
 
   [[nodiscard]] Text generation_id() const noexcept { return {text(), generation_id_bytes}; }
   [[nodiscard]] Text api_key_name() const noexcept {
@@ -88,6 +88,7 @@ struct EntryFields {
   std::array<unsigned char, 16> ring{};
   std::uint64_t sequence = 0;
   std::uint32_t lane = 0;
+  bool is_shrunk = false;
   Text generation_id;
   Text api_key_name;
   Text account;

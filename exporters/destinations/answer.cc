@@ -332,27 +332,32 @@ Verdict judge_refusal(const Request& request, const Response& response, Timestam
   const std::string text = server_text(response);
   Verdict verdict;
   std::string_view advice;
+  const std::string_view code = known_code(response);
+  const auto hint = retry_hint(response, now);
+  // What gRPC says of a message over its limit; with a time to wait it is a throttle.
+  const bool is_message_too_large = code == "RESOURCE_EXHAUSTED" && !hint && names_size(text);
   const bool is_exception =
       std::find(retried_statuses.begin(), retried_statuses.end(), status) != retried_statuses.end();
-  if (status == 429 || (status >= 502 && status <= 504) || is_exception || status < 200) {
-    verdict.kind = Verdict::Kind::kRetry;
-    verdict.retry_hint = retry_hint(response, now);
-  } else if (status == 401 || status == 403 || status == 407) {
-    verdict.kind = Verdict::Kind::kPause;
-    verdict.retry_hint = retry_hint(response, now);
-    advice = "check the credentials";
-  } else if (status == 404 || (status >= 300 && status < 400)) {
-    verdict.kind = Verdict::Kind::kPause;
-    verdict.retry_hint = retry_hint(response, now);
-    advice =
-        status == 404 ? "check the endpoint" : "redirects are not followed; check the endpoint";
-  } else if (status == 413 || (status == 400 && names_size(text))) {
+  const bool is_too_large = status == 413 || (status == 400 && names_size(text));
+  if (is_message_too_large || (is_too_large && !is_exception)) {
     verdict.kind = Verdict::Kind::kSplit;
     verdict.reason = RejectReason::kTooLarge;
     advice = "the request is larger than it takes";
+  } else if (status == 429 || (status >= 502 && status <= 504) || is_exception || status < 200) {
+    verdict.kind = Verdict::Kind::kRetry;
+    verdict.retry_hint = hint;
+  } else if (status == 401 || status == 403 || status == 407) {
+    verdict.kind = Verdict::Kind::kPause;
+    verdict.retry_hint = hint;
+    advice = "check the credentials";
+  } else if (status == 404 || (status >= 300 && status < 400)) {
+    verdict.kind = Verdict::Kind::kPause;
+    verdict.retry_hint = hint;
+    advice =
+        status == 404 ? "check the endpoint" : "redirects are not followed; check the endpoint";
   } else {
     verdict.kind = Verdict::Kind::kRejected;
-    verdict.blames_content = status == 400 || status == 422;
+    verdict.blames_content = status == 400 || status == 422 || code == "RESOURCE_EXHAUSTED";
   }
   std::string wait;
   if (verdict.retry_hint && verdict.retry_hint->count() > 0) {
@@ -360,7 +365,7 @@ Verdict judge_refusal(const Request& request, const Response& response, Timestam
     wait = "asks to wait " + std::to_string(seconds.count()) + " s";
     if (!advice.empty()) wait += "; ";
   }
-  verdict.explanation = explain(response, known_code(response), wait + std::string(advice));
+  verdict.explanation = explain(response, code, wait + std::string(advice));
   verdict.server_text = shown_text(request, text);
   return verdict;
 }

@@ -6,6 +6,7 @@
 #include "exporters/encode/otlp_protobuf.h"
 #include "exporters/encode/posthog_event.h"
 #include "exporters/encode/raindrop_event.h"
+#include "exporters/encode/shrink.h"
 #include "exporters/encode/trace_json.h"
 #include "exporters/encode/warehouse_row.h"
 #include "exporters/registry.h"
@@ -17,12 +18,14 @@ constexpr Encoder kEncoders[] = {
     {.name = "otlp_protobuf",
      .content_type = "application/x-protobuf",
      .write = &encode_otlp_protobuf,
+     .shrink = &shrink_otlp_protobuf,
      .prefix = "",
      .separator = "",
      .suffix = ""},
     {.name = "otlp_json",
      .content_type = "application/json",
      .write = &encode_otlp_json,
+     .shrink = &shrink_otlp_json,
      .prefix = R"({"resourceSpans":[)",
      .separator = ",",
      .suffix = "]}"},
@@ -30,6 +33,7 @@ constexpr Encoder kEncoders[] = {
     {.name = "trace_json",
      .content_type = "application/json",
      .write = &encode_trace_json,
+     .shrink = &shrink_trace_json,
      .prefix = "",
      .separator = "\n",
      .suffix = ""},

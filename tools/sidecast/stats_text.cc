@@ -104,6 +104,7 @@ void write_destination(JsonWriter& json, const DestinationStats& destination) {
   write_reasons(json, "dropped", destination.dropped);
   write_counts(json, {{"pending", destination.pending},
                       {"spooled", destination.spooled},
+                      {"shrunk", destination.shrunk},
                       {"rejected_spans", destination.rejected_spans},
                       {"requests", destination.requests},
                       {"retries", destination.retries},
@@ -260,6 +261,10 @@ std::string loss_lines(const StatsSnapshot& stats, const Style& style) {
           out += fmt::format("{}: {} {}\n", name, human_count(number),
                              style.bad(fmt::format("{}({})", word, reason)));
       }
+    }
+    if (d.shrunk > 0) {
+      out += fmt::format("{}: {} of the delivered records had content shortened to fit\n", name,
+                         human_count(d.shrunk));
     }
     if (!d.last_error.empty()) {
       out += fmt::format("{}: last error: {}\n", name,

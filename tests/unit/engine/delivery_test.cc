@@ -184,7 +184,7 @@ HttpServer::Rule refuse_bodies_with(const std::string& word) {
   };
 }
 
-TEST_F(Delivery, RecordThatIsRefusedForItsSizeIsFoundInFewRequests) {
+TEST_F(Delivery, RecordThatIsRefusedForItsSizeIsFoundInFewRequestsAndShortened) {
   HttpServer server;
   ASSERT_TRUE(drain(otlp("one", server)));
   server.set_rule(refuse_larger_than(300'000));
@@ -194,9 +194,52 @@ TEST_F(Delivery, RecordThatIsRefusedForItsSizeIsFoundInFewRequests) {
   gateway.write_many(23);
   EXPECT_TRUE(drain(otlp("one", server)));
   const StatsSnapshot now = stats();
-  EXPECT_EQ(now.destinations[0].delivered, 63U);
+  EXPECT_EQ(now.destinations[0].delivered, 64U);
+  EXPECT_EQ(now.destinations[0].shrunk, 1U);
+  EXPECT_GE(ids_in(server, "[shortened from 409,605 bytes]"), 1U);
+  EXPECT_LE(server.requests().size(), 1U + 2 * 6 + 8 + 4);
+}
+
+TEST_F(Delivery, RecordThatIsRefusedHoweverSmallItIsMadeIsRejectedAfterAFewRequests) {
+  HttpServer server;
+  ASSERT_TRUE(drain(otlp("one", server)));
+  server.set_rule([](const test::ReceivedRequest& request) -> std::optional<test::ScriptedReply> {
+    if (request.body.find("the-large-one") == std::string::npos) return std::nullopt;
+    return test::ScriptedReply{.status = 413};
+  });
+  Gateway gateway(directory_.path());
+  gateway.write_many(10);
+  ASSERT_TRUE(drain(otlp("one", server)));
+  gateway.write("the-large-one", {}, 400U << 10U);
+  EXPECT_TRUE(drain(otlp("one", server)));
+  const StatsSnapshot now = stats();
+  EXPECT_EQ(now.destinations[0].delivered, 10U);
   EXPECT_EQ(count(now.destinations[0].rejected, "too_large"), 1U);
-  EXPECT_LE(server.requests().size(), 1U + 2 * 6 + 8);
+  EXPECT_EQ(now.destinations[0].shrunk, 0U);
+  EXPECT_LE(server.requests().size(), 1U + 1U + 4U);
+}
+
+TEST_F(Delivery, WhatWasLearntOfSizesOutlivesARestart) {
+  HttpServer server;
+  const std::string one = otlp("one", server, ", connections: 1, batch_records_max: 64");
+  ASSERT_TRUE(drain(one));
+  server.set_rule(refuse_larger_than(300'000));
+  Gateway gateway(directory_.path());
+  gateway.write_many(64, {}, 16U << 10U);
+  gateway.write("large-1", {}, 400U << 10U);
+  ASSERT_TRUE(drain(one));
+  const std::size_t before = server.requests().size();
+  gateway.write_many(64, {}, 16U << 10U);
+  gateway.write("large-2", {}, 400U << 10U);
+  ASSERT_TRUE(drain(one));
+  EXPECT_EQ(stats().destinations[0].delivered, 130U);
+  EXPECT_EQ(stats().destinations[0].shrunk, 2U);
+  const auto requests = server.requests();
+  std::size_t refused = 0;
+  for (std::size_t i = before; i < requests.size(); ++i) {
+    refused += requests[i].body.size() > 300'000 ? 1U : 0U;
+  }
+  EXPECT_EQ(refused, 0U) << "batches are cut and records shortened before they are sent";
 }
 
 TEST_F(Delivery, ServerThatTakesNothingEndsTheBisectAndTheNextBatchIsNotSearched) {

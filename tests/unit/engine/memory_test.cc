@@ -203,7 +203,7 @@ TEST_F(Memory, RecordThatWaitsForRoomIsNotSuspectedWhenTheEngineIsKilled) {
   server.release();
 }
 
-TEST_F(Memory, RecordTooLargeForTheStageIsCountedAsOversizedAndSaidOnce) {
+TEST_F(Memory, RecordTooLargeForTheStageIsShortenedAndSaidOnce) {
   const HttpServer server;
   constexpr std::string_view kSettings = "memory_limit: 16MiB\nwriters: {ring_size: 64MiB}\n";
   ASSERT_TRUE(drain(otlp("one", server), kSettings));
@@ -213,12 +213,14 @@ TEST_F(Memory, RecordTooLargeForTheStageIsCountedAsOversizedAndSaidOnce) {
   gateway.write_many(2);
   const test::LogCapture log;
   EXPECT_TRUE(drain(otlp("one", server), kSettings));
-  EXPECT_EQ(log.lines_with("counted as oversized"), 1U) << log.text();
+  EXPECT_EQ(log.lines_with("content of such records is shortened"), 1U) << log.text();
   const StatsSnapshot now = stats();
-  EXPECT_EQ(now.records.oversized, 3U);
+  EXPECT_EQ(now.records.oversized, 0U);
   EXPECT_EQ(now.records.malformed, 0U);
-  EXPECT_EQ(now.records.routable, 4U);
-  EXPECT_EQ(now.destinations[0].delivered, 4U);
+  EXPECT_EQ(now.records.routable, 7U);
+  EXPECT_EQ(now.destinations[0].delivered, 7U);
+  EXPECT_EQ(now.destinations[0].shrunk, 3U);
+  EXPECT_GE(ids_in(server, "[shortened from 6,291,461 bytes]"), 3U);
 }
 
 }  // namespace

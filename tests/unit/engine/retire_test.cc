@@ -53,7 +53,11 @@ TEST_F(Retire, CountsMoveToTheSumsAndTheSlotIsUsedAgain) {
   slot.delivered = 8;
   slot.rejected[1] = 2;
   slot.dropped[2] = 1;
+  slot.shrunk = 3;
   slot.requests = 4;
+  slot.batch_bytes_max = 1U << 20U;
+  slot.record_bytes_refused = 2U << 20U;
+  slot.limit_learnt_ns = 1;
   ledger_->destination(stays).delivered = 100;
   EXPECT_EQ(retire(10, stays), std::vector{goes});
   const ledger::RetiredDestinations& sums = ledger_->header().retired_destinations;
@@ -64,9 +68,14 @@ TEST_F(Retire, CountsMoveToTheSumsAndTheSlotIsUsedAgain) {
   EXPECT_EQ(sums.delivered.load(kRelaxed), 8U);
   EXPECT_EQ(sums.rejected[1].load(kRelaxed), 2U);
   EXPECT_EQ(sums.dropped[2].load(kRelaxed), 1U);
+  EXPECT_EQ(sums.shrunk.load(kRelaxed), 3U);
   EXPECT_EQ(sums.requests.load(kRelaxed), 4U);
   EXPECT_EQ(slot.route[3].routed.load(kRelaxed), 0U);
   EXPECT_EQ(slot.delivered.load(kRelaxed), 0U);
+  EXPECT_EQ(slot.shrunk.load(kRelaxed), 0U);
+  EXPECT_EQ(slot.batch_bytes_max.load(kRelaxed), 0U) << "the next one's limits are not known";
+  EXPECT_EQ(slot.record_bytes_refused.load(kRelaxed), 0U);
+  EXPECT_EQ(slot.limit_learnt_ns.load(kRelaxed), 0);
   ledger_->free_destination(goes);
   EXPECT_EQ(ledger_->destinations_used(), 1U);
   EXPECT_EQ(add(3), goes);

@@ -91,7 +91,7 @@ TEST(StatsText, JsonHasThePromisedShape) {
                "dropped": {"full": 2, "busy": 0, "too_large": 0}}],
     "destinations": [{"name": "arize-prod", "type": "arize", "state": "backing off", "matched": 7, "filtered": 0,
                       "sampled_out": 1, "routed": 6, "delivered": 1234567, "rejected": {"rejected": 0, "partial": 2},
-                      "dropped": {"expired": 0}, "pending": 3, "spooled": 0, "rejected_spans": 0, "requests": 5,
+                      "dropped": {"expired": 0}, "pending": 3, "spooled": 0, "shrunk": 0, "rejected_spans": 0, "requests": 5,
                       "retries": 2, "bytes_uncompressed": 4096, "bytes_sent": 1000,
                       "latency_ms": {"p50": 1.5, "p99": 20}, "last_error": "503 from collector"}]})"));
   EXPECT_EQ(stats_json(snapshot()).find('\n'), std::string::npos);

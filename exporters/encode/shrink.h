@@ -1,0 +1,17 @@
+// Shrinks a record that is encoded already: content is shortened (shorten.h), the largest first,
+// until the whole takes about `bytes_max` bytes. Ids, names, attribute keys, numbers, times and
+// resource attributes stay as they are. Appends the record and returns true when it became smaller;
+// else nothing is appended. What is larger than `bytes_max` then cannot be made smaller.
+#pragma once
+
+#include <cstddef>
+
+#include "engine/base/bytes.h"
+
+namespace sidecast {
+
+[[nodiscard]] bool shrink_otlp_protobuf(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
+[[nodiscard]] bool shrink_otlp_json(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
+[[nodiscard]] bool shrink_trace_json(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
+
+}  // namespace sidecast
