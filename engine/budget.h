@@ -12,6 +12,7 @@ struct Budget {
   std::uint64_t body_bytes = 0;          // frozen bodies on the heap
   std::uint64_t segment_bytes = 0;       // one file of the stage
   std::uint64_t batch_bytes = 0;         // uncompressed, whatever a destination could take
+  std::uint64_t fates_bytes = 0;         // of the log of fates, unless the configuration says
   std::uint64_t record_spans_bytes = 0;  // of one record in all groups; larger ones are oversized
   std::size_t workers = 0;               // as many as were wanted, or as there is room for
 };
@@ -41,6 +42,8 @@ struct Budget {
   // A few requests of one destination that hangs must not take all there is, and a batch is the
   // least that can be dropped.
   budget.batch_bytes = budget.body_bytes / 4;
+  constexpr std::uint64_t kFatesBytesMax = 16U << 20U;
+  budget.fates_bytes = std::min(kFatesBytesMax, memory_limit_bytes / 32);
   budget.record_spans_bytes = budget.stage_bytes / 2;
   return budget;
 }

@@ -21,6 +21,7 @@
 #include "engine/budget.h"
 #include "engine/deliver/deliverer.h"
 #include "engine/directories.h"
+#include "engine/fates/fate_log.h"
 #include "engine/intake/ring_keeper.h"
 #include "engine/intake/worker.h"
 #include "engine/ledger/ledger.h"
@@ -80,6 +81,10 @@ struct Engine::Impl {
         paths(config->ring_dir) {}
 
   Status open();
+  void open_fates();
+  [[nodiscard]] fates::FateLog fates_of(std::size_t section) const {
+    return fates == nullptr ? fates::FateLog() : fates->log(static_cast<std::uint32_t>(section));
+  }
   Status recover();
   void publish_writer_settings();
   Status apply(const RunningConfig& next);
@@ -102,6 +107,7 @@ struct Engine::Impl {
   std::atomic<std::uint64_t> body_bytes{0};  // before all that may still hold a batch
   std::unique_ptr<shm::RingDirectory> directory;
   std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<fates::FateFile> fates;  // null: none are kept
   std::unique_ptr<stage::Stage> stage;
   PlanPtr plan;
   std::size_t route_operations = 0;  // of a worker's largest transaction
@@ -126,6 +132,7 @@ Status Engine::Impl::open() {
   auto opened = Ledger::open(paths.ledger);
   if (!opened) return fail(std::move(opened.error()));
   ledger = std::move(*opened);
+  open_fates();
   stage = std::make_unique<stage::Stage>(
       paths.stage, ledger->header().epoch,
       stage::StageLimits{.bytes_max = budget.stage_bytes, .segment_bytes = budget.segment_bytes});
@@ -146,6 +153,22 @@ void Engine::Impl::publish_writer_settings() {
   std::string error;
   if (!directory->publish(settings, error)) {
     log_warning("{}; gateways that make a ring go on with what was published before", error);
+  }
+}
+
+void Engine::Impl::open_fates() {
+  const std::uint64_t bytes = config->explain_bytes.value_or(budget.fates_bytes);
+  if (bytes == 0) {
+    static_cast<void>(std::remove(paths.fates.c_str()));
+    return;
+  }
+  auto opened = fates::FateFile::open(
+      paths.fates, bytes, static_cast<std::uint32_t>(budget.workers + 1), ledger->header().epoch);
+  if (opened) {
+    fates = std::move(*opened);
+  } else {
+    log_warning("{}; `sidecast explain` will know nothing of what comes; make room there",
+                opened.error().message());
   }
 }
 
@@ -207,7 +230,8 @@ Status Engine::Impl::recover() {
         // relaxed: any worker will do.
         workers[next_refreeze.fetch_add(1, std::memory_order_relaxed) % workers.size()]->refreeze(
             std::move(group), std::move(entries), destinations, sealed_at, shrinking);
-      });
+      },
+      fates_of(worker_count));
   for (std::size_t i = 0; i < worker_count; ++i) {
     workers.push_back(std::make_unique<Worker>(
         Worker::Context{.index = static_cast<std::uint32_t>(i),
@@ -217,6 +241,7 @@ Status Engine::Impl::recover() {
                         .redo = std::move(worker_redo[i]),
                         .body_bytes_total = &body_bytes,
                         .budget = budget,
+                        .fates = fates_of(i),
                         .oversized_said = &oversized_said,
                         .submit = [this](SealedBatchPtr sealed) { submit(std::move(sealed)); },
                         .relieve = [this](bool urgent) { ask_for_room(urgent); },

@@ -22,11 +22,12 @@ BatchRecord record_of(const stage::Entry& entry) {
 }  // namespace
 
 Batcher::Batcher(PlanPtr plan, std::uint64_t batch_bytes_max,
-                 std::atomic<std::uint64_t>& body_bytes_total, Submit submit)
+                 std::atomic<std::uint64_t>& body_bytes_total, Submit submit, fates::FateLog fates)
     : plan_(std::move(plan)),
       batch_bytes_max_(batch_bytes_max),
       body_bytes_total_(body_bytes_total),
       submit_(std::move(submit)),
+      fates_(fates),
       open_(plan_->groups.size()) {}
 
 void Batcher::follow(PlanPtr plan, Instant now) {
@@ -123,6 +124,7 @@ void Batcher::seal(const PlannedGroupPtr& group, OpenBatch& open, std::uint64_t 
   sealed->body_bytes = (batch->body == nullptr ? 0 : batch->body->size()) +
                        (batch->shrunk == nullptr ? 0 : batch->shrunk->capacity());
   sealed->shrinking = open.shrinking;
+  sealed->number = fates_.batch(group->slot, open.bytes, open.shrinking.attempt, open.entries);
   sealed->body_bytes_total = &body_bytes_total_;
   body_bytes_total_.fetch_add(sealed->body_bytes, std::memory_order_relaxed);
   sealed->batch = std::move(batch);

@@ -12,6 +12,7 @@
 #include "engine/base/clock.h"
 #include "engine/batch/plan.h"
 #include "engine/batch/sealed_batch.h"
+#include "engine/fates/fate_log.h"
 #include "exporters/compress/compress.h"
 
 namespace sidecast {
@@ -23,7 +24,7 @@ class Batcher {
   // `body_bytes_total` counts the heap that frozen bodies hold, over all workers; no batch is
   // larger than `batch_bytes_max`, unless a single record is.
   Batcher(PlanPtr plan, std::uint64_t batch_bytes_max, std::atomic<std::uint64_t>& body_bytes_total,
-          Submit submit);
+          Submit submit, fates::FateLog fates = {});
 
   // Goes on with the next plan. Batches of groups that are in it as they were stay open, the others
   // are sealed for those they were staged for.
@@ -60,6 +61,7 @@ class Batcher {
   std::uint64_t batch_bytes_max_;
   std::atomic<std::uint64_t>& body_bytes_total_;
   Submit submit_;
+  fates::FateLog fates_;
   Compressor compressor_;
   std::vector<OpenBatch> open_;     // by group
   std::vector<std::size_t> begun_;  // groups whose batch is not empty, each once

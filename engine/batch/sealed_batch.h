@@ -38,6 +38,7 @@ struct SealedBatch {
   Instant sealed_at;
   std::uint64_t body_bytes = 0;  // heap held by the frozen body, and by a record that was shrunk
   Shrinking shrinking;
+  std::uint64_t number = 0;  // in the log of fates; 0 = it is in none
   std::atomic<std::uint64_t>* body_bytes_total = nullptr;
 };
 using SealedBatchPtr = std::shared_ptr<const SealedBatch>;

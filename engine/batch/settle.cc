@@ -1,6 +1,7 @@
 #include "engine/batch/settle.h"
 
 #include <algorithm>
+#include <span>
 
 #include "engine/base/assert.h"
 
@@ -49,11 +50,28 @@ void Settler::settle(const RecordRange& range, std::uint8_t bit, ledger::Counter
   settled_.fetch_add(range.count, std::memory_order_relaxed);
 }
 
+void Settler::tell(const RecordRange& range, DestinationIndex destination, fates::Fate fate,
+                   std::uint8_t reason) {
+  if (!fates_.is_open()) return;
+  fates::PartNote part{.batch = range.sealed->number,
+                       .first = range.first,
+                       .count = range.count,
+                       .destination = destination};
+  if (part.batch == 0) {  // they were in none
+    const std::span<const stage::EntryRef> entries(range.sealed->entries);
+    part.first = 0;
+    part.batch = fates_.batch(entries[range.first].entry->group, 0, 0,
+                              entries.subspan(range.first, range.count));
+  }
+  fates_.settled(part, fate, reason);
+}
+
 void Settler::delivered(const RecordRange& range, DestinationIndex destination, std::uint8_t bit) {
   auto& slot = ledger_.destination(destination);
   if (const std::uint64_t shrunk = shrunk_in(range); shrunk > 0) {
     redo_.set_counter(ledger_, slot.shrunk, value_of(slot.shrunk) + shrunk);
   }
+  tell(range, destination, fates::Fate::kDelivered, 0);
   settle(range, bit, slot.delivered);
 }
 
@@ -73,11 +91,13 @@ void Settler::partly_delivered(const RecordRange& range, DestinationIndex destin
 
 void Settler::rejected(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
                        RejectReason reason) {
+  tell(range, destination, fates::Fate::kRejected, static_cast<std::uint8_t>(reason));
   settle(range, bit, ledger_.destination(destination).rejected[static_cast<std::size_t>(reason)]);
 }
 
 void Settler::dropped(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
                       ledger::DropReason reason) {
+  tell(range, destination, fates::Fate::kDropped, static_cast<std::uint8_t>(reason));
   settle(range, bit, ledger_.destination(destination).dropped[static_cast<std::size_t>(reason)]);
 }
 

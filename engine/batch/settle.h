@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "engine/batch/sealed_batch.h"
+#include "engine/fates/fate_log.h"
 #include "engine/ledger/ledger.h"
 #include "engine/stage/redo.h"
 #include "exporters/exporter.h"
@@ -23,8 +24,8 @@ struct RecordRange {
 
 class Settler {
  public:
-  Settler(Ledger& ledger, stage::RedoLog& redo, stage::Stage& stage)
-      : ledger_(ledger), redo_(redo), stage_(stage) {}
+  Settler(Ledger& ledger, stage::RedoLog& redo, stage::Stage& stage, fates::FateLog fates = {})
+      : ledger_(ledger), redo_(redo), stage_(stage), fates_(fates) {}
 
   void delivered(const RecordRange& range, DestinationIndex destination, std::uint8_t bit);
   // 200 with rejected spans: which they were is not known, so min(spans, records) records count.
@@ -42,10 +43,14 @@ class Settler {
 
  private:
   void settle(const RecordRange& range, std::uint8_t bit, ledger::Counter& counter);
+  // Before the entries are settled: afterwards they may be gone.
+  void tell(const RecordRange& range, DestinationIndex destination, fates::Fate fate,
+            std::uint8_t reason);
 
   Ledger& ledger_;
   stage::RedoLog& redo_;
   stage::Stage& stage_;
+  fates::FateLog fates_;
   std::atomic<std::uint64_t> settled_{0};
 };
 

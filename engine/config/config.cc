@@ -26,6 +26,8 @@ constexpr Between<milliseconds> kGiveUpAfter{std::chrono::seconds(1), hours(24 *
 constexpr Between<std::uint64_t> kRingSizes{1ULL << 20U, 4ULL << 30U};
 constexpr Between<std::uint32_t> kLanes{1, 16};
 constexpr Between<std::uint64_t> kRecordSizes{4ULL << 10U, 1ULL << 30U};
+constexpr Between<std::uint64_t> kExplainSizes{0, 1ULL << 30U};
+constexpr std::uint64_t kExplainShareMin = 16;
 constexpr std::uint64_t kRecordBytesUsual = 1ULL << 20U;  // and above what most gateways write
 
 void read_ring_dir(MapReader& reader, Config& config) {
@@ -49,6 +51,25 @@ void read_writers(MapReader& reader, Config& config) {
   writers.read_count("lanes", config.lanes, kLanes);
   writers.read_size("record_size_max", config.record_bytes_max, kRecordSizes);
   writers.finish();
+}
+
+void read_explain(MapReader& reader, Config& config) {
+  const YamlNode* const map = reader.read_map("explain");
+  if (map == nullptr) return;
+  MapReader explain(*map, reader.context());
+  std::uint64_t bytes = kExplainSizes.max;
+  if (explain.has("size")) {
+    explain.read_size("size", bytes, kExplainSizes);
+    config.explain_bytes = bytes;
+    if (bytes > config.memory_limit_bytes / kExplainShareMin) {
+      reader.context().problems.error(
+          explain.position_of("size"),
+          fmt::format(
+              "'size' may be at most a sixteenth of 'memory_limit', of which it is a part: {}",
+              size_text(config.memory_limit_bytes / kExplainShareMin)));
+    }
+  }
+  explain.finish();
 }
 
 void read_limits(MapReader& reader, Config& config) {
@@ -130,6 +151,7 @@ void read_document(const YamlNode& root, ReadContext context,
   MapReader reader(root, context);
   read_ring_dir(reader, config);
   read_limits(reader, config);
+  read_explain(reader, config);
   read_writers(reader, config);
   read_destinations_dir(reader, config);
   read_destinations(reader, types, config);

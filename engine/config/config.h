@@ -64,6 +64,9 @@ struct Config {
   std::uint32_t workers = 0;  // 0 = one per CPU but one, at least one
   std::chrono::milliseconds batch_age_max{1'000};
   std::chrono::milliseconds shutdown_deadline{10'000};  // SIGTERM: flush until then
+  // For the recent fates that `sidecast explain` reads; 0 = none. Unset: a small part of
+  // memory_limit.
+  std::optional<std::uint64_t> explain_bytes;
   std::chrono::seconds give_up_after{300};  // a batch older than that is dropped(expired)
   std::uint32_t id_characters_max = 128;    // of user and session ids; the rest is cut
   // Settings published to writers; 0 = the writer's default.

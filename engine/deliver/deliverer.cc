@@ -22,15 +22,16 @@ constexpr std::chrono::seconds kLagIntolerable{10};
 }  // namespace
 
 Deliverer::Deliverer(PlanPtr plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo,
-                     stage::Stage& stage, Outlet::Refreeze refreeze)
+                     stage::Stage& stage, Outlet::Refreeze refreeze, fates::FateLog fates)
     : plan_(std::move(plan)),
       loop_(loop),
       ledger_(ledger),
       redo_(redo),
       give_up_after_(plan_->config->give_up_after),
-      settler_(ledger, redo, stage),
+      settler_(ledger, redo, stage, fates),
       held_(ledger, settler_, give_up_after_),
-      refreeze_(std::move(refreeze)) {
+      refreeze_(std::move(refreeze)),
+      fates_(fates) {
   mark_destinations(*plan_, ledger_);
   for (const auto& [slot, index] : plan_->enabled_by_slot) {
     ledger_.destination(slot).held_since_ns.store(0, std::memory_order_relaxed);
@@ -46,7 +47,8 @@ void Deliverer::open(const PlannedDestination& destination) {
                                                             .ledger = ledger_,
                                                             .refreeze = refreeze_,
                                                             .held = held_,
-                                                            .give_up_after = give_up_after_});
+                                                            .give_up_after = give_up_after_,
+                                                            .fates = fates_});
 }
 
 void Deliverer::follow(PlanPtr plan) {

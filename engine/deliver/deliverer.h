@@ -22,7 +22,7 @@ namespace sidecast {
 class Deliverer {
  public:
   Deliverer(PlanPtr plan, HttpLoop& loop, Ledger& ledger, stage::RedoLog& redo, stage::Stage& stage,
-            Outlet::Refreeze refreeze);
+            Outlet::Refreeze refreeze, fates::FateLog fates = {});
 
   // Keeps records for destinations that are not in the plan. Before the loop runs.
   void hold(std::vector<HeldRecord> records) { held_.add(std::move(records), wall_now()); }
@@ -72,6 +72,7 @@ class Deliverer {
   Settler settler_;
   HeldRecords held_;
   Outlet::Refreeze refreeze_;
+  fates::FateLog fates_;
   std::vector<std::unique_ptr<Outlet>> outlets_;  // by slot of the ledger; null = there is none
   std::set<DestinationIndex> busy_;               // whose outlet is not quiet
   Instant relieve_again_{};

@@ -149,10 +149,12 @@ void Outlet::pump() {
 void Outlet::expand(const SealedBatchPtr& sealed, bool is_piece) {
   auto requests = destination_.config->exporter->encode(sealed->batch);
   if (!requests) {
-    drop({.request = {.record_count = sealed->entries.size()},
-          .sealed = sealed,
-          .is_piece = is_piece},
-         ledger::DropReason::kEncode, requests.error().message());
+    const Send whole{.request = {.record_count = sealed->entries.size()},
+                     .sealed = sealed,
+                     .is_piece = is_piece};
+    tell_answer(whole,
+                {.kind = Verdict::Kind::kRejected, .explanation = requests.error().message()}, {});
+    drop(whole, ledger::DropReason::kEncode, requests.error().message());
     return;
   }
   std::size_t covered = 0;
@@ -181,11 +183,14 @@ void Outlet::start(Send send) {
         finish(std::move(*shared), round, verdict, times);
       });
   if (!started) {
+    const Verdict verdict{.kind = Verdict::Kind::kPause, .explanation = started.error().message()};
+    tell_answer(*shared, verdict, {});
     ready_.push_front(std::move(*shared));
-    failed(round, {.kind = Verdict::Kind::kPause, .explanation = started.error().message()});
+    failed(round, verdict);
     return;
   }
   breaker_.sent();
+  context_.fates.sent(part_of(*shared), ++shared->attempts, request.body_bytes());
   add(slot().requests, 1);
   add(slot().bytes_sent, request.body_bytes());
   add(slot().bytes_uncompressed,
@@ -197,6 +202,7 @@ void Outlet::finish(Send send, Breaker::Round round, const Verdict& verdict,
   breaker_.ended();
   // relaxed: see add().
   slot().latency[latency_bucket(times.total)].fetch_add(1, std::memory_order_relaxed);
+  tell_answer(send, verdict, std::chrono::duration_cast<Milliseconds>(times.total));
   if (has_left_) {
     judge_last(send, verdict);
     return;
@@ -243,6 +249,22 @@ void Outlet::finish(Send send, Breaker::Round round, const Verdict& verdict,
   pump();
 }
 
+// Once per request, for `sidecast explain`.
+fates::PartNote Outlet::part_of(const Send& send) const {
+  return {.batch = send.sealed->number,
+          .first = send.request.record_first,
+          .count = send.request.record_count,
+          .destination = destination_.slot};
+}
+
+// That it was delivered says it all, unless there is a word to it.
+void Outlet::tell_answer(const Send& send, const Verdict& verdict, Milliseconds took) {
+  if (verdict.kind == Verdict::Kind::kDelivered && verdict.explanation.empty()) return;
+  context_.fates.answered(part_of(send), static_cast<std::uint16_t>(verdict.kind), took.count(),
+                          verdict.retry_hint ? verdict.retry_hint->count() : -1,
+                          verdict.explanation);
+}
+
 // ---- Refused batches ----------------------------------------------------------------------------
 
 void Outlet::refused(Send send, const Verdict& verdict) {
@@ -284,6 +306,7 @@ void Outlet::search(const Send& send, const Verdict& verdict) {
   held->entries = send.sealed->entries;
   held->group = send.sealed->group;
   held->sealed_at = send.sealed->sealed_at;
+  held->number = send.sealed->number;
   std::vector<std::uint64_t> sizes;
   for (const stage::EntryRef& ref : held->entries) sizes.push_back(ref.entry->encoded_bytes);
   const auto cause =

@@ -53,6 +53,7 @@ class Outlet {
     const Refreeze& refreeze;
     HeldRecords& held;
     const std::chrono::seconds& give_up_after;
+    fates::FateLog fates;
   };
 
   Outlet(PlannedDestination destination, Context context);
@@ -115,6 +116,7 @@ class Outlet {
     Request request;
     SealedBatchPtr sealed;
     bool is_piece = false;  // of the search
+    std::uint32_t attempts = 0;
   };
   // The search for the records that make a batch refused.
   struct Search {
@@ -126,6 +128,8 @@ class Outlet {
   [[nodiscard]] static RecordRange range_of(const Send& send) {
     return {send.sealed, send.request.record_first, send.request.record_count};
   }
+  [[nodiscard]] fates::PartNote part_of(const Send& send) const;
+  void tell_answer(const Send& send, const Verdict& verdict, Milliseconds took);
   void pump();
   void expand(const SealedBatchPtr& sealed, bool is_piece);
   void start(Send send);

@@ -37,7 +37,7 @@ Worker::Worker(Context context)
     : context_(std::move(context)),
       writer_(*context_.stage, context_.index),
       batcher_(context_.plan, context_.budget.batch_bytes, *context_.body_bytes_total,
-               context_.submit),
+               context_.submit, context_.fates),
       counters_(*context_.ledger),
       block_(context_.ledger->header().workers[context_.index]),
       tallies_(context_.plan->groups.size()),
@@ -258,11 +258,14 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
   std::uint64_t bytes = staged_bytes(fields);
   if (bytes > context_.budget.record_spans_bytes && !shrink_forms(fields, bytes)) {
     counters_.add(context_.ledger->header().oversized[context_.index], 1);
+    tell_arrival(lane, trace, sequence, 0, fates::kOversized);
     return true;
   }
   if (!written_.empty() && !has_room(bytes) && !wait_for_room(bytes)) return false;
 
   // From here on the record is taken.
+  tell_arrival(lane, trace, sequence, written_.empty() ? 0 : bytes,
+               fields.is_shrunk ? fates::kShrunk : 0);
   counters_.add(routed_.empty() ? block_.unrouted : block_.routable, 1);
   for (const Routed& routed : routed_) tally(routed.group_index, routed.decision);
   for (const Written& form : written_) {
@@ -277,6 +280,36 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
   uncommitted_bytes_ += bytes;
   SIDECAST_TEST_POINT("worker.staged");
   return true;
+}
+
+void Worker::tell_arrival(const Lane& lane, const Trace& trace, std::uint64_t sequence,
+                          std::uint64_t span_bytes, std::uint16_t flags) {
+  if (!context_.fates.is_open()) return;
+  decisions_.clear();
+  for (const Routed& routed : routed_) {
+    decisions_.push_back({.group = context_.plan->groups[routed.group_index]->slot,
+                          .outcome = static_cast<std::uint32_t>(routed.decision)});
+  }
+  if (trace.shed.happened) flags |= fates::kShed;
+  if (trace.outcome.failed) flags |= fates::kFailed;
+  if (trace.outcome.aborted) flags |= fates::kAborted;
+  if (trace.is_explicit_span) flags |= fates::kSpan;
+  const shm::RingInfo& ring = lane.ring->ring->info();
+  context_.fates.record({.ring = &ring.uuid,
+                         .lane = lane.lane,
+                         .sequence = sequence,
+                         .pid = static_cast<std::int32_t>(ring.pid),
+                         .process = ring.process,
+                         .ended_ns = unix_ns(trace.end),
+                         .http_status = trace.outcome.http_status,
+                         .flags = flags,
+                         .generation_id = trace.identity.generation_id,
+                         .account = trace.identity.account,
+                         .session_id = trace.identity.session_id,
+                         .trace_id_text = trace.settings.trace_id_text,
+                         .trace_id = trace.trace_id,
+                         .span_bytes = span_bytes},
+                        decisions_);
 }
 
 void Worker::write_forms(const Trace& trace) {

@@ -24,6 +24,7 @@
 #include "engine/batch/batcher.h"
 #include "engine/batch/plan.h"
 #include "engine/budget.h"
+#include "engine/fates/fate_log.h"
 #include "engine/intake/counters.h"
 #include "engine/intake/ring_handle.h"
 #include "engine/normalise/normalise.h"
@@ -43,6 +44,7 @@ class Worker {
     std::unique_ptr<stage::RedoLog> redo;
     std::atomic<std::uint64_t>* body_bytes_total = nullptr;
     Budget budget;
+    fates::FateLog fates;
     std::atomic<bool>* oversized_said = nullptr;  // in the log, once a start
     Batcher::Submit submit;                       // thread-safe
     // Asks for room, urgently when rings fill up meanwhile; thread-safe.
@@ -120,6 +122,8 @@ class Worker {
   // False: there is no room for it now; it stays the ring's.
   [[nodiscard]] bool take_record(const Lane& lane, std::uint64_t sequence);
   [[nodiscard]] bool route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t sequence);
+  void tell_arrival(const Lane& lane, const Trace& trace, std::uint64_t sequence,
+                    std::uint64_t span_bytes, std::uint16_t flags);
   void write_forms(const Trace& trace);
   // Bytes that the forms take in the stage.
   [[nodiscard]] std::uint64_t staged_bytes(const stage::EntryFields& fields) const;
@@ -150,6 +154,7 @@ class Worker {
   ByteBuffer encoded_;  // all forms of one record, one after the other
   std::vector<Written> written_;
   std::vector<Routed> routed_;
+  std::vector<fates::Decision> decisions_;  // of routed_, for the log of fates
   // Records by decision, per group, since the last commit.
   std::vector<std::array<std::uint64_t, 3>> tallies_;
   std::vector<std::size_t> tallied_;  // groups with a tally

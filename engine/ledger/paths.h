@@ -12,6 +12,7 @@ struct EnginePaths {
   std::string directory;
   std::string lock = directory + "/lock";
   std::string ledger = directory + "/ledger";
+  std::string fates = directory + "/fates";
   std::string stage = directory + "/stage";
   std::string quarantine = directory + "/quarantine";
   [[nodiscard]] std::string redo(const std::string& owner) const {

@@ -232,7 +232,9 @@ Result<StatsSnapshot> read_stats(const std::string& ring_dir) {
   for (std::size_t i = 0; i < (*ledger)->destination_count(); ++i) {
     const DestinationSlot& slot = (*ledger)->destination(static_cast<DestinationIndex>(i));
     const bool is_free = slot.identity.front() == '\0';
-    if (!is_free) stats.destinations.push_back(destination_stats(slot, pending[i]));
+    if (is_free) continue;
+    stats.destinations.push_back(destination_stats(slot, pending[i]));
+    stats.destinations.back().slot = static_cast<std::uint32_t>(i);
   }
   add_retired((*ledger)->header().retired_destinations, stats);
   return stats;

@@ -89,6 +89,7 @@ struct DestinationStats {
   double latency_ms_p50 = 0;
   double latency_ms_p99 = 0;
   std::string last_error;
+  std::uint32_t slot = 0;  // of the ledger; a sum has none
 };
 
 struct StatsSnapshot {

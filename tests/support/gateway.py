@@ -75,6 +75,17 @@ class Gateway:
             os.close(log)
         return status
 
+    def write_fields(self, request=b"", **texts):
+        """One record with these text fields and that request body. Returns the status."""
+        now = time.time_ns()
+        record = _Generation(struct_size=ctypes.sizeof(_Generation), http_status=200, start_ns=now, end_ns=now)
+        kept = {name: text.encode() for name, text in texts.items()}
+        for name, text in kept.items():
+            setattr(record, name, _Text(text, len(text)))
+        piece = _Text(request, len(request))
+        record.request = _Body(ctypes.cast(ctypes.pointer(piece), ctypes.c_void_p), 1)
+        return self._library.sidecast_write_generation(self._writer, ctypes.byref(record))
+
     def write_many(self, name, count=RECORDS):
         """All must be taken: the ring has room for them."""
         for _ in range(count):

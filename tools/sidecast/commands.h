@@ -13,6 +13,7 @@ inline constexpr int kExitUsage = 2;   // wrong usage or config
 
 void add_convert(CLI::App& app, int& exit_code);
 void add_ddl(CLI::App& app, int& exit_code);
+void add_explain(CLI::App& app, int& exit_code);
 void add_init(CLI::App& app, int& exit_code);
 void add_reload(CLI::App& app, int& exit_code);
 void add_replay(CLI::App& app, int& exit_code);

@@ -24,6 +24,7 @@ int run(int argc, char** argv) {
   sidecast::add_init(app, exit_code);
   sidecast::add_validate(app, exit_code);
   sidecast::add_stats(app, exit_code);
+  sidecast::add_explain(app, exit_code);
   sidecast::add_reload(app, exit_code);
   sidecast::add_replay(app, exit_code);
   sidecast::add_ring(app, exit_code);

@@ -35,6 +35,11 @@ constexpr std::string_view kEngine =
 # User and session ids are cut to so many characters; `sidecast stats --json` counts them as ids_cut.
 #id_characters_max: 128
 
+# What `sidecast explain` remembers of recent records, a part of memory_limit: 16MiB or a thirty-second
+# part of memory_limit, whichever is less, unless said otherwise; 0 = nothing.
+#explain:
+#  size: 16MiB
+
 # What gateways follow when they open a ring. Sizes and lanes are their own choice unless set here;
 # `enabled: false` switches every writer off at once.
 #writers:

@@ -72,7 +72,8 @@ TEST(Difference, EveryKindOfChangeHasItsName) {
 TEST(Difference, EverySettingIsAppliedOrNamedAsNeedingARestart) {
   const RunningConfig before = config_of("destinations: []\n");
   const RunningConfig after = config_of(
-      "ring_dir: /dev/shm/other\nmemory_limit: 64MiB\nworkers: 2\nbatch_age_max: 2s\n"
+      "ring_dir: /dev/shm/other\nmemory_limit: 64MiB\nexplain: {size: 1MiB}\n"
+      "workers: 2\nbatch_age_max: 2s\n"
       "shutdown_deadline: 1s\ngive_up_after: 1h\nwriters: {enabled: false}\n"
       "destinations_dir: /etc/tenants\ndestinations: []\n");
   const ConfigDifference changes = difference(before, after);
@@ -80,10 +81,11 @@ TEST(Difference, EverySettingIsAppliedOrNamedAsNeedingARestart) {
             (std::vector<std::string>{"batch_age_max", "destinations_dir", "give_up_after",
                                       "shutdown_deadline", "writers"}));
   EXPECT_EQ(changes.needs_restart,
-            (std::vector<std::string>{"memory_limit", "ring_dir", "workers"}));
+            (std::vector<std::string>{"explain", "memory_limit", "ring_dir", "workers"}));
   RunningConfig kept = after;
   keep_until_restart(*before.config, kept);
   EXPECT_EQ(kept.config->ring_dir, before.config->ring_dir);
+  EXPECT_EQ(kept.config->explain_bytes, before.config->explain_bytes);
   EXPECT_EQ(kept.config->memory_limit_bytes, before.config->memory_limit_bytes);
   EXPECT_EQ(kept.config->workers, before.config->workers);
   EXPECT_EQ(kept.config->give_up_after, std::chrono::hours(1));
