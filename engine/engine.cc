@@ -338,8 +338,10 @@ void Engine::Impl::submit(SealedBatchPtr sealed) {
 Deliverer::Missing Engine::Impl::missing() const noexcept {
   // relaxed: a figure.
   const std::uint64_t bodies = body_bytes.load(std::memory_order_relaxed);
-  return {.stage_bytes = stage->missing_bytes(),
-          .body_bytes = bodies - std::min(bodies, budget.body_bytes)};
+  return {
+      .stage_bytes = stage->missing_bytes(),
+      .body_bytes = bodies - std::min(bodies, budget.body_bytes),
+      .shortage = stage->is_file_system_full() ? Shortage::kFileSystem : Shortage::kMemoryLimit};
 }
 
 void Engine::Impl::ask_for_room(bool urgent) {

@@ -86,6 +86,14 @@ void drop_damaged(const std::vector<std::unique_ptr<stage::Segment>>& segments, 
         lost);
     return;
   }
+  if (lost == 0) {
+    log_error(
+        "{} segments of the stage are set aside as *.damaged: {}; the destinations' counters know "
+        "nothing of the records in them, so no count says how many are lost",
+        stage.damaged().size(), stage.damaged().front().reason);
+    stage.set_damaged_aside();
+    return;
+  }
   log_error(
       "{} segments of the stage are set aside as *.damaged, {} records in them are "
       "dropped(damaged), the rest goes on: {}",

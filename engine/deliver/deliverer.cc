@@ -194,7 +194,8 @@ void Deliverer::relieve(const std::function<Missing()>& missing, bool urgent) {
   if (goal == 0) return;
   Pinned pins = pinned(now);
   // Held records have no bodies.
-  std::uint64_t dropped = first.stage_bytes > 0 ? held_.drop_oldest(first.stage_bytes) : 0;
+  std::uint64_t dropped =
+      first.stage_bytes > 0 ? held_.drop_oldest(first.stage_bytes, first.shortage) : 0;
   const auto is_missing = [&missing] {
     const Missing still = missing();
     return still.stage_bytes > 0 || still.body_bytes > 0;
@@ -204,7 +205,7 @@ void Deliverer::relieve(const std::function<Missing()>& missing, bool urgent) {
     if (outlet == nullptr) break;
     outlet->hurry();
     const std::uint64_t before = outlet->queued_bytes();
-    if (!outlet->drop_oldest()) break;
+    if (!outlet->drop_oldest(first.shortage)) break;
     dropped += std::max<std::uint64_t>(1, before - outlet->queued_bytes());
   }
   // Segments are shared, also with requests that are under way: more drops at once might not free

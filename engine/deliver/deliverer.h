@@ -38,6 +38,7 @@ class Deliverer {
   struct Missing {
     std::uint64_t stage_bytes = 0;
     std::uint64_t body_bytes = 0;
+    Shortage shortage = Shortage::kMemoryLimit;  // of the stage
   };
   // Drops the oldest batches of the fullest destinations that do not deliver until nothing is
   // missing, but none that others pin. When it is urgent, so do, after them, those that deliver but

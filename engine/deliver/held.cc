@@ -103,7 +103,7 @@ void HeldRecords::tick(Timestamp now) {
   count();
 }
 
-std::uint64_t HeldRecords::drop_oldest(std::uint64_t bytes) {
+std::uint64_t HeldRecords::drop_oldest(std::uint64_t bytes, Shortage shortage) {
   std::uint64_t freed = 0;
   auto end = records_.begin();
   for (; end != records_.end() && freed < bytes; ++end) freed += end->entry.entry->encoded_bytes;
@@ -113,8 +113,9 @@ std::uint64_t HeldRecords::drop_oldest(std::uint64_t bytes) {
   count();
   if (!is_loss_told_) {
     log_warning(
-        "memory is full: records held for destinations that were changed, disabled or removed are "
-        "dropped, oldest first; raise memory_limit");
+        "{}: records held for destinations that were changed, disabled or removed are dropped, "
+        "oldest first; {}",
+        shortage_text(shortage), shortage_remedy(shortage));
     is_loss_told_ = true;
   }
   drop(oldest, ledger::DropReason::kBudget);

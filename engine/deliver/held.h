@@ -13,6 +13,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/batch/settle.h"
+#include "engine/deliver/loss_log.h"
 #include "engine/ledger/ledger.h"
 #include "engine/stage/stage.h"
 
@@ -35,7 +36,7 @@ class HeldRecords {
   [[nodiscard]] std::vector<HeldRecord> take(DestinationIndex destination);
   void tick(Timestamp now);
   // Drops for want of memory until about `bytes` of spans were let go; returns how many.
-  std::uint64_t drop_oldest(std::uint64_t bytes);
+  std::uint64_t drop_oldest(std::uint64_t bytes, Shortage shortage);
 
   // Any thread. Entries that wait for nobody else; as of the last tick.
   [[nodiscard]] std::uint64_t entries() const noexcept {

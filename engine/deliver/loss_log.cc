@@ -6,6 +6,17 @@
 
 namespace sidecast {
 
+std::string_view shortage_text(Shortage shortage) noexcept {
+  return shortage == Shortage::kMemoryLimit ? "memory is full"
+                                            : "the file system of ring_dir is full";
+}
+
+std::string_view shortage_remedy(Shortage shortage) noexcept {
+  return shortage == Shortage::kMemoryLimit
+             ? "raise memory_limit"
+             : "make the file system larger (mount -o remount,size=..., --shm-size of a container)";
+}
+
 bool LossEpisode::add(std::uint64_t records, Instant now) noexcept {
   const bool begins = records_ == 0 && records > 0;
   records_ += records;
@@ -23,7 +34,7 @@ std::optional<std::uint64_t> LossEpisode::end() noexcept {
 }
 
 void LossLog::dropped(ledger::DropReason reason, std::uint64_t records, const std::string& cause,
-                      Instant now) {
+                      Instant now, Shortage shortage) {
   if (!episodes_[static_cast<std::size_t>(reason)].add(records, now)) return;
   const std::string why = cause.empty() ? "it takes less than it gets" : cause;
   switch (reason) {
@@ -34,9 +45,13 @@ void LossLog::dropped(ledger::DropReason reason, std::uint64_t records, const st
           destination_, give_up_after_.count(), why);
       break;
     case ledger::DropReason::kBudget:
-      log_warning(
-          "{}: memory is full, its oldest batches are dropped(budget): {}; mend the destination, "
-          "or raise memory_limit",
+      log_warning("{}: {}, its oldest batches are dropped(budget): {}; mend the destination, or {}",
+                  destination_, shortage_text(shortage), why, shortage_remedy(shortage));
+      break;
+    case ledger::DropReason::kEncode:
+      log_error(
+          "{}: batches cannot be made into requests and are dropped(encode): {}; check its "
+          "options",
           destination_, why);
       break;
     default:

@@ -11,12 +11,19 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "engine/base/clock.h"
 #include "engine/ledger/layout.h"
 
 namespace sidecast {
+
+// What there is too little of when batches are dropped for want of room.
+enum class Shortage { kMemoryLimit, kFileSystem };
+// "memory is full", and what an operator can do about it.
+[[nodiscard]] std::string_view shortage_text(Shortage shortage) noexcept;
+[[nodiscard]] std::string_view shortage_remedy(Shortage shortage) noexcept;
 
 // From the first loss until a while without any.
 class LossEpisode {
@@ -43,7 +50,7 @@ class LossLog {
 
   // `cause` in one line, without a server's words; may be empty.
   void dropped(ledger::DropReason reason, std::uint64_t records, const std::string& cause,
-               Instant now);
+               Instant now, Shortage shortage = Shortage::kMemoryLimit);
   // The destination refused them for good. `cause` as above.
   void rejected(std::uint64_t records, const std::string& cause, Instant now);
   void tick(Instant now);

@@ -494,11 +494,12 @@ void Outlet::retire(const SealedBatchPtr& sealed, std::size_t records) {
   queued_bytes_ -= std::min(queued_bytes_, share);
 }
 
-void Outlet::drop(const Send& send, ledger::DropReason reason, const std::string& cause) {
+void Outlet::drop(const Send& send, ledger::DropReason reason, const std::string& cause,
+                  Shortage shortage) {
   const RecordRange range = range_of(send);
   retire(range.sealed, range.count);
   context_.settler.dropped(range, destination_.slot, bit_in(range.sealed), reason);
-  losses_.dropped(reason, range.count, cause, monotonic_now());
+  losses_.dropped(reason, range.count, cause, monotonic_now(), shortage);
   if (!send.is_piece) return;
   search_->bisect.gone();
   continue_search();
@@ -560,10 +561,10 @@ void Outlet::hurry() {
   if (breaker_.not_before() < before) pump_when_allowed();
 }
 
-bool Outlet::drop_oldest() {
+bool Outlet::drop_oldest(Shortage shortage) {
   const auto oldest = take_oldest();
   if (!oldest) return false;
-  drop(*oldest, ledger::DropReason::kBudget, trouble());
+  drop(*oldest, ledger::DropReason::kBudget, trouble(), shortage);
   return true;
 }
 

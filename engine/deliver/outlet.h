@@ -77,7 +77,7 @@ class Outlet {
   // Memory is short: a wait of our own choice may cost what the destination would take by now.
   void hurry();
   // Drops the oldest waiting batch for want of memory. False: nothing waits.
-  bool drop_oldest();
+  bool drop_oldest(Shortage shortage);
 
   // The loop has ended, nothing more will be dropped: says what losses came to.
   void finish_log() { losses_.finish(); }
@@ -163,7 +163,8 @@ class Outlet {
   [[nodiscard]] std::optional<Send> take_oldest();
   // What keeps it from delivering, in one line; empty while nothing does.
   [[nodiscard]] std::string trouble();
-  void drop(const Send& send, ledger::DropReason reason, const std::string& cause);
+  void drop(const Send& send, ledger::DropReason reason, const std::string& cause,
+            Shortage shortage = Shortage::kMemoryLimit);
   void note_place(const PlannedGroup& group);
   void authorise_anew();
   void try_at_once();

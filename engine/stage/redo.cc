@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <system_error>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,12 +15,23 @@
 #include <xxhash.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/log.h"
 #include "engine/base/test_point.h"
 
 namespace sidecast::stage {
 namespace {
 
 constexpr std::uint64_t kRedoMagic = 0x31444F4552434453ULL;
+
+// What is no file is none of ours, and would stop every start.
+void set_foreign_aside(const std::string& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return;
+  const std::string aside = path + ".foreign";
+  if (std::rename(path.c_str(), aside.c_str()) == 0) {
+    log_warning("{} is no file; moved to {}, the engine makes its own", path, aside);
+  }
+}
 
 using UuidWords = std::array<std::uint64_t, 2>;
 static_assert(sizeof(UuidWords) == sizeof(shm::RingUuid));
@@ -55,8 +68,12 @@ Result<std::unique_ptr<RedoLog>> RedoLog::open(const std::string& path,
         fmt::format("{} {}: {}", what, path,
                     std::strerror(number)));  // NOLINT(concurrency-mt-unsafe): starting thread only
   };
+  set_foreign_aside(path);
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return error("open", errno);
+  if (fd < 0) {
+    return fail(fmt::format("open {}: {}; only the engine writes there: remove it and start again",
+                            path, std::generic_category().message(errno)));
+  }
   struct stat info {};
   if (fstat(fd, &info) != 0) {
     const int failed = errno;

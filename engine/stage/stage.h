@@ -55,6 +55,11 @@ class Stage {
   [[nodiscard]] bool is_short() const noexcept {
     return first_in_line_.load(std::memory_order_relaxed) != kNobody;  // a hint
   }
+  // The file system has less room than our limit.
+  [[nodiscard]] bool is_file_system_full() const noexcept {
+    // relaxed: for the log.
+    return full_at_.load(std::memory_order_relaxed) != std::numeric_limits<std::uint64_t>::max();
+  }
   // What must still be emptied before the first in line can go on; what only has to be collected is
   // no longer missing. 0: nobody waits.
   [[nodiscard]] std::uint64_t missing_bytes() const noexcept;

@@ -60,6 +60,24 @@ TEST(LossLog, ReasonsHaveTheirOwnEpisodes) {
   EXPECT_EQ(capture.lines_with("acme"), 4U);
 }
 
+TEST(LossLog, FullFileSystemIsNotBlamedOnMemoryLimit) {
+  const test::LogCapture capture;
+  LossLog log("acme", std::chrono::seconds(300));
+  log.dropped(DropReason::kBudget, 1, "HTTP 503", kNow, Shortage::kFileSystem);
+  EXPECT_EQ(capture.lines_with("memory_limit"), 0U) << capture.text();
+  EXPECT_EQ(capture.lines_with("the file system of ring_dir is full"), 1U);
+  EXPECT_EQ(capture.lines_with("--shm-size"), 1U);
+}
+
+TEST(LossLog, BatchThatCannotBeEncodedIsNoFaultToReport) {
+  const test::LogCapture capture;
+  LossLog log("acme", std::chrono::seconds(300));
+  log.dropped(DropReason::kEncode, 1, "the bucket's name is too long", kNow);
+  EXPECT_EQ(capture.lines_with("please report this"), 0U) << capture.text();
+  EXPECT_EQ(capture.lines_with("dropped(encode): the bucket's name is too long; check its options"),
+            1U);
+}
+
 TEST(LossLog, NextLossIsTold) {
   const test::LogCapture capture;
   LossLog log("acme", std::chrono::seconds(300));

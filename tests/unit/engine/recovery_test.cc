@@ -14,6 +14,7 @@
 
 #include "engine/ledger/ledger.h"
 #include "engine/ledger/paths.h"
+#include "tests/support/log_capture.h"
 #include "tests/unit/engine/pipeline_fixture.h"
 
 namespace sidecast {
@@ -234,6 +235,15 @@ TEST_F(Recovery, LedgerThatIsYoungerThanItsRingsAddsUp) {
   ASSERT_TRUE(drain(otlp("one", alive)));
   EXPECT_EQ(stats().records.read, 3U);
   EXPECT_EQ(stats().records.written, 3U);
+}
+
+TEST_F(Recovery, RecordsStagedUnderALostLedgerAreNotToldAsNone) {
+  stage_for(otlp("one", server_), 20, 1U << 10U);
+  std::filesystem::remove(EnginePaths(directory_.path()).ledger);
+  const test::LogCapture log;
+  EXPECT_TRUE(drain(otlp("one", server_)));
+  EXPECT_EQ(log.lines_with("no count says how many are lost"), 1U) << log.text();
+  EXPECT_EQ(log.lines_with("0 records in them"), 0U) << log.text();
 }
 
 }  // namespace

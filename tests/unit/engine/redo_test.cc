@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "engine/base/test_point.h"
 #include "engine/ledger/ledger.h"
 #include "engine/stage/segment.h"
+#include "tests/support/log_capture.h"
 #include "tests/support/temp_dir.h"
 
 namespace sidecast::stage {
@@ -71,6 +73,26 @@ std::uint64_t staged_entries(World& world) {
     offset += world.segment->entry_at(offset)->size_bytes;
   }
   return count;
+}
+
+TEST(Redo, WhatIsNoFileInItsPlaceIsMovedAside) {
+  const test::TempDir directory;
+  ASSERT_TRUE(std::filesystem::create_directory(directory.file("redo")));
+  const test::LogCapture log;
+  EXPECT_TRUE(RedoLog::open(directory.file("redo"), kOperations));
+  EXPECT_TRUE(std::filesystem::is_directory(directory.file("redo.foreign")));
+  EXPECT_EQ(log.lines_with("is no file; moved to"), 1U);
+}
+
+TEST(Redo, WhatCannotBeMovedAsideIsNamedWithWhatToDo) {
+  const test::TempDir directory;
+  for (const char* name : {"redo", "redo.foreign"}) {
+    ASSERT_TRUE(std::filesystem::create_directories(directory.file(name) + "/full"));
+  }
+  const auto opened = RedoLog::open(directory.file("redo"), kOperations);
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message().find("remove it and start again"), std::string::npos)
+      << opened.error().message();
 }
 
 TEST(Redo, CommitAppliesEveryOperationAndForgetsThem) {
