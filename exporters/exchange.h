@@ -20,12 +20,14 @@ struct ExchangeTarget {
   HttpLoop& loop;
   // Of the configuration that it began under, whatever replaces that meanwhile.
   std::shared_ptr<const Exporter> exporter;
+  // Opened while a request is authorised, and closed again.
   std::shared_ptr<const Secrets> secrets;
+  std::shared_ptr<const Secrets> secret_headers;  // by header name; of every request
   TransferOptions options;
 };
 
-// The times are those of the last transfer.
-using ExchangeDone = std::function<void(const Verdict&, const TransferTimes&)>;
+// The response and times are those of the last transfer.
+using ExchangeDone = std::function<void(const Verdict&, const Response&, const TransferTimes&)>;
 
 // An Error says why the request could not be authorised: nothing is sent then, and `done` is not
 // called. Else it is called once, later.

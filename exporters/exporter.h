@@ -136,7 +136,6 @@ struct OptionValues {
   // The value, else the empty string.
   [[nodiscard]] std::string_view get(std::string_view name) const noexcept;
 };
-using Secrets = std::map<std::string, Secret, std::less<>>;
 
 enum class Compression : std::uint8_t { kNone, kGzip, kZstd };
 

@@ -40,6 +40,7 @@ MODULES = [
             "exporters/write.h",
             "exporters/exchange.h",
             "exporters/compress/compress.h",
+            "exporters/http/egress.h",
             "exporters/http/loop.h",
         ],
         "it sees the ring's reader side and exporters by name only",

@@ -1,14 +1,22 @@
 #include "engine/base/secret.h"
 
-#include <sodium.h>
-
 namespace sidecast {
 
-Secret::Secret(std::string value) : value_(std::move(value)) {}
+Result<Secret> Secret::open() const {
+  if (!is_sealed()) return *this;
+  auto opened = keys_->open(sealed_);
+  if (!opened) return fail(opened.error());
+  return Secret(std::move(*opened));
+}
 
-Secret::~Secret() {
-  // sodium_memzero: a plain memset before a free is removed by the optimiser.
-  if (!value_.empty()) sodium_memzero(value_.data(), value_.size());
+Result<Secrets> open_secrets(const Secrets& secrets) {
+  Secrets opened;
+  for (const auto& [name, secret] : secrets) {
+    auto plain = secret.open();
+    if (!plain) return fail(name + ": " + plain.error().message());
+    opened.emplace(name, std::move(*plain));
+  }
+  return opened;
 }
 
 }  // namespace sidecast

@@ -40,6 +40,27 @@ void read_ring_dir(MapReader& reader, Config& config) {
   config.ring_dir = std::move(ring_dir->text);
 }
 
+void read_egress(MapReader& reader, Config& config) {
+  const YamlNode* const map = reader.read_map("egress");
+  if (map == nullptr) return;
+  MapReader egress(*map, reader.context());
+  std::vector<std::string> texts;
+  egress.read_set("allow", texts);
+  auto ranges = std::make_shared<AddressRanges>();
+  for (const std::string& text : texts) {
+    if (Status added = ranges->add(text); !added) egress.error_at("allow", added.error().message());
+  }
+  if (!ranges->is_empty()) config.egress_allowed = std::move(ranges);
+  egress.finish();
+}
+
+// Before anything that may be sealed.
+void read_seal_key_file(MapReader& reader) {
+  if (const auto file = reader.read_text("seal_key_file")) {
+    reader.context().expander.set_seal_key_file(file->text);
+  }
+}
+
 void read_writers(MapReader& reader, Config& config) {
   const YamlNode* const map = reader.read_map("writers");
   if (map == nullptr) return;
@@ -153,6 +174,8 @@ void read_document(const YamlNode& root, ReadContext context,
   read_limits(reader, config);
   read_explain(reader, config);
   read_writers(reader, config);
+  read_seal_key_file(reader);
+  read_egress(reader, config);
   read_destinations_dir(reader, config);
   read_destinations(reader, types, config);
   check_budget(reader, config);

@@ -16,6 +16,7 @@
 #include "engine/config/filter_rules.h"
 #include "engine/config/problems.h"
 #include "exporters/exporter.h"
+#include "exporters/http/egress.h"
 
 namespace sidecast {
 
@@ -28,6 +29,7 @@ struct DestinationConfig {
   bool enabled = true;
   OptionValues options;  // every option of the type, defaults filled in, secrets left out
   Secrets secrets;
+  Secrets secret_headers;                    // by header name: sealed values of `headers`
   std::shared_ptr<const Exporter> exporter;  // made from `options`; never null
 
   // Of a tenant's file: it is not trusted as the operator's own are.
@@ -54,7 +56,13 @@ struct DestinationConfig {
   // Delivery.
   std::chrono::milliseconds timeout{30'000};
   std::uint32_t connections_max = 4;
-  std::string ca_file;                 // PEM; empty = the system's certificates
+  std::string ca_file;           // PEM; empty = the system's certificates
+  std::string client_cert_file;  // PEM, for servers that ask who calls
+  std::string client_key_file;   // PEM; empty = in client_cert_file
+  std::string proxy;             // URL without credentials; the environment's is never used
+  std::string no_proxy;          // hosts that are reached without it, separated by commas
+  Secret proxy_credentials;      // user:password
+  std::shared_ptr<const AddressRanges> egress_allowed;  // of a tenant's: Config's; else null
   bool http2_prior_knowledge = false;  // cleartext HTTP/2, for servers that speak nothing else
 };
 
@@ -74,6 +82,9 @@ struct Config {
   std::uint32_t lanes = 0;
   std::uint64_t record_bytes_max = 0;
   bool writers_off = false;
+
+  // Private addresses that tenants' destinations may reach as well; null = none.
+  std::shared_ptr<const AddressRanges> egress_allowed;
 
   std::vector<DestinationConfig> destinations;  // in the order of the file; names are unique
   std::string destinations_dir;                 // of tenants' files (tenants.h); empty = none

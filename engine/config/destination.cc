@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "engine/config/identity.h"
 
@@ -201,23 +202,68 @@ class DestinationReader {
     reader_.read_duration("timeout", config_.timeout, kTimeouts);
     reader_.read_count("connections", config_.connections_max, kConnections);
     reader_.read_flag("http2_prior_knowledge", config_.http2_prior_knowledge);
-    if (auto file = reader_.read_text("ca_file")) config_.ca_file = std::move(file->text);
-    if (tenant_ != nullptr && reader_.has("ca_file")) {
-      reader_.error_at("ca_file", "'ca_file' names a file of this machine; a tenant may not");
+    read_plain_text("ca_file", config_.ca_file);
+    read_plain_text("client_cert_file", config_.client_cert_file);
+    read_plain_text("client_key_file", config_.client_key_file);
+    if (!config_.client_key_file.empty() && config_.client_cert_file.empty()) {
+      reader_.error_at("client_key_file", "'client_key_file' needs a 'client_cert_file'");
+    }
+    read_proxy();
+    if (tenant_ != nullptr) refuse_operators_keys();
+  }
+
+  // What reads files of this machine, or goes round the egress rules.
+  void refuse_operators_keys() {
+    for (const std::string_view key : {"ca_file", "client_cert_file", "client_key_file"}) {
+      if (!reader_.has(key)) continue;
+      reader_.error_at(key,
+                       fmt::format("'{}' names a file of this machine; a tenant may not", key));
+    }
+    for (const std::string_view key : {"proxy", "no_proxy", "proxy_credentials"}) {
+      if (!reader_.has(key)) continue;
+      reader_.error_at(key, fmt::format("'{}' is the operator's to set; a tenant may not", key));
+    }
+  }
+
+  void read_plain_text(std::string_view key, std::string& value) {
+    if (auto text = reader_.read_text(key)) value = std::move(text->text);
+  }
+
+  void read_proxy() {
+    read_plain_text("proxy", config_.proxy);
+    std::vector<std::string> hosts;
+    reader_.read_set("no_proxy", hosts);
+    config_.no_proxy = fmt::format("{}", fmt::join(hosts, ","));
+    auto credentials = reader_.read_secret("proxy_credentials");
+    if (credentials) {
+      if (auto secret = secret_of(*credentials, "proxy_credentials")) {
+        config_.proxy_credentials = *std::move(secret);
+      }
+    }
+    if (config_.proxy.empty()) return;
+    const bool has_scheme =
+        config_.proxy.starts_with("http://") || config_.proxy.starts_with("https://");
+    if (!has_scheme || has_control_characters(config_.proxy)) {
+      reader_.error_at("proxy", "'proxy' must be a URL such as http://proxy.example:3128");
+    } else if (config_.proxy.find('@') != std::string::npos) {
+      reader_.error_at("proxy",
+                       "'proxy' holds a user or password; put it into 'proxy_credentials'");
     }
   }
 
   void read_options() {
     for (const Option& option : config_.type->options) {
-      const auto value = reader_.read_text(option.name);
+      auto value =
+          option.secret ? reader_.read_secret(option.name) : reader_.read_text(option.name);
       if (option.required && (value ? value->text.empty() : !reader_.has(option.name))) {
         problems_.error(value ? value->position : reader_.position(),
                         fmt::format("{} needs '{}': {}", described(), option.name, option.help));
       }
       if (option.secret) {
         if (!value) continue;
-        warn_of_plain_text(*value, option.name);
-        config_.secrets.emplace(option.name, Secret(value->text));
+        if (auto secret = secret_of(*value, option.name)) {
+          config_.secrets.emplace(option.name, *std::move(secret));
+        }
       } else {
         config_.options.values.emplace(option.name,
                                        value ? value->text : std::string(option.fallback));
@@ -235,6 +281,13 @@ class DestinationReader {
             header.value.position,
             fmt::format("header '{}' holds a control character, such as a newline", header.name));
       }
+      if (header.value.is_sealed) {
+        secret_headers_.push_back(header.name);
+        if (auto secret = secret_of(header.value, header.name)) {
+          config_.secret_headers.emplace(header.name, *std::move(secret));
+        }
+        continue;
+      }
       const bool is_credential = is_credential_header(header.name);
       if (is_credential) warn_of_plain_text(header.value, header.name);
       if (is_credential || header.value.from_outside) secret_headers_.push_back(header.name);
@@ -242,11 +295,36 @@ class DestinationReader {
     }
   }
 
+  // What it was read from is wiped, but for the file's own text.
+  std::optional<Secret> secret_of(ReadText& value, std::string_view name) {
+    if (!value.is_sealed) {
+      warn_of_plain_text(value, name);
+      Secret secret{std::string_view(value.text)};
+      wipe(value.text.data(), value.text.size());
+      return secret;
+    }
+    if (tenant_ != nullptr) {
+      problems_.error(value.position, fmt::format("'{}' of {} is sealed with the operator's key; a "
+                                                  "tenant may not have it opened",
+                                                  name, described()));
+      return std::nullopt;
+    }
+    // Opened once and wiped, so that a wrong key or a damaged value is found where it stands.
+    const auto keys = reader_.context().expander.seal_keys();
+    const auto opened = keys ? (*keys)->open(value.text) : Result<LockedBytes>(fail(keys.error()));
+    if (!opened) {
+      problems_.error(value.position,
+                      fmt::format("'{}' of {}: {}", name, described(), opened.error().message()));
+      return std::nullopt;
+    }
+    return Secret(std::move(value.text), *keys);
+  }
+
   void warn_of_plain_text(const ReadText& value, std::string_view name) {
     if (value.from_outside || value.text.empty()) return;
     problems_.warning(value.position,
                       fmt::format("'{0}' of {1} is a secret in plain text; write ${{env:NAME}} or "
-                                  "${{file:PATH}} instead",
+                                  "${{file:PATH}} instead, or seal it with `sidecast seal`",
                                   name, described()));
   }
 

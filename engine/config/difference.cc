@@ -11,8 +11,10 @@ using Change = ConfigDifference::Change;
 
 bool have_equal_settings(const DestinationConfig& a, const DestinationConfig& b) {
   return a.group == b.group && a.timeout == b.timeout && a.connections_max == b.connections_max &&
-         a.ca_file == b.ca_file && a.http2_prior_knowledge == b.http2_prior_knowledge &&
-         a.options.values == b.options.values;
+         a.ca_file == b.ca_file && a.client_cert_file == b.client_cert_file &&
+         a.client_key_file == b.client_key_file && a.proxy == b.proxy && a.no_proxy == b.no_proxy &&
+         a.egress_allowed == b.egress_allowed &&
+         a.http2_prior_knowledge == b.http2_prior_knowledge && a.options.values == b.options.values;
 }
 
 // Of one name. Nothing: it is the same.
@@ -85,7 +87,8 @@ ConfigDifference difference(const RunningConfig& before, const RunningConfig& af
 }
 
 bool have_equal_credentials(const DestinationConfig& a, const DestinationConfig& b) {
-  return a.secrets == b.secrets && a.options.headers == b.options.headers;
+  return a.secrets == b.secrets && a.secret_headers == b.secret_headers &&
+         a.proxy_credentials == b.proxy_credentials && a.options.headers == b.options.headers;
 }
 
 void keep_until_restart(const Config& before, RunningConfig& after) {

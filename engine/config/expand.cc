@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "engine/config/file.h"
+#include "engine/config/seal_keys.h"
 
 namespace sidecast {
 namespace {
@@ -30,6 +31,14 @@ ConfigSources process_sources(const std::string& config_file) {
         return read_file((folder / path).string(), kFileBytesMax);
       };
   return sources;
+}
+
+Result<std::shared_ptr<const SealKeys>> Expander::seal_keys() {
+  if (seal_keys_ != nullptr) return seal_keys_;
+  auto found = find_seal_keys(sources_, seal_key_file_);
+  if (!found) return fail(found.error());
+  seal_keys_ = std::make_shared<const SealKeys>(std::move(found->keys));
+  return seal_keys_;
 }
 
 Result<Expanded> Expander::expand(std::string_view raw) {

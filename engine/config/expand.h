@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "engine/base/result.h"
+#include "engine/base/seal.h"
 
 namespace sidecast {
 
@@ -35,11 +37,17 @@ class Expander {
   // An Error says which reference failed and why, without any value.
   [[nodiscard]] Result<Expanded> expand(std::string_view raw);
 
+  // The keys of sealed values, looked for when the first is met: seal_keys.h says where.
+  void set_seal_key_file(std::string path) { seal_key_file_ = std::move(path); }
+  [[nodiscard]] Result<std::shared_ptr<const SealKeys>> seal_keys();
+
  private:
   [[nodiscard]] Result<std::string> resolve(std::string_view reference);
 
   const ConfigSources& sources_;
   std::size_t file_count_ = 0;
+  std::string seal_key_file_;
+  std::shared_ptr<const SealKeys> seal_keys_;
 };
 
 }  // namespace sidecast

@@ -117,7 +117,7 @@ std::string group_hash(const DestinationConfig& destination) {
 std::string identity_hash(const DestinationConfig& destination,
                           std::span<const std::string> secret_headers) {
   SIDECAST_ASSERT(destination.type != nullptr);
-  Canonical canonical("identity 2");
+  Canonical canonical("identity 3");
   canonical.add(Text(destination.name));
   canonical.add(destination.type->name);
   canonical.add(destination.accounts);
@@ -131,6 +131,8 @@ std::string identity_hash(const DestinationConfig& destination,
     canonical.add(Text(value));
   }
   canonical.add(Text());  // the options' end: none has an empty name
+  canonical.add(std::uint64_t{destination.secret_headers.size()});
+  for (const auto& [name, value] : destination.secret_headers) canonical.add(Text(name));
   canonical.add(std::uint64_t{destination.options.headers.size()});
   for (const auto& [name, value] : destination.options.headers) {
     const bool is_secret =

@@ -11,6 +11,15 @@
 #include "engine/ledger/layout.h"
 
 namespace sidecast {
+namespace {
+
+bool have_equal_egress(const Config& a, const Config& b) {
+  const AddressRanges none;
+  return (a.egress_allowed ? *a.egress_allowed : none) ==
+         (b.egress_allowed ? *b.egress_allowed : none);
+}
+
+}  // namespace
 
 ConfigLoader::ConfigLoader(std::string path, std::string ring_dir)
     : path_(std::move(path)), ring_dir_(std::move(ring_dir)) {
@@ -26,9 +35,12 @@ Result<RunningConfig> ConfigLoader::load() {
   if (!ring_dir_.empty()) loaded->ring_dir = ring_dir_;
   auto config = std::make_shared<const Config>(*std::move(loaded));
   if (!config->destinations_dir.empty()) {
-    const bool is_other =
-        config_ == nullptr || config_->destinations_dir != config->destinations_dir;
-    auto tenants = is_other ? std::make_unique<TenantDirectory>() : std::move(tenants_);
+    // What may be reached is part of what a file was read to: other ranges, and all are read again.
+    const bool is_other = config_ == nullptr ||
+                          config_->destinations_dir != config->destinations_dir ||
+                          !have_equal_egress(*config_, *config);
+    auto tenants =
+        is_other ? std::make_unique<TenantDirectory>(config->egress_allowed) : std::move(tenants_);
     const auto scanned = tenants->scan(config->destinations_dir);
     // What is known of the files so far stays known.
     if (!is_other || scanned) tenants_ = std::move(tenants);

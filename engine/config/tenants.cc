@@ -184,7 +184,11 @@ void TenantDirectory::read(const std::string& path, Known& known) {
   for (const ConfigProblem& problem : report.errors) {
     known.errors.push_back(problem_line(path, problem));
   }
-  if (report.file) known.good = std::make_shared<const TenantFile>(*std::move(report.file));
+  if (!report.file) return;
+  for (DestinationConfig& destination : report.file->destinations) {
+    destination.egress_allowed = egress_allowed_;
+  }
+  known.good = std::make_shared<const TenantFile>(*std::move(report.file));
 }
 
 std::vector<TenantFilePtr> TenantDirectory::files() const {

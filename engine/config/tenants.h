@@ -23,6 +23,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/base/result.h"
@@ -54,6 +55,10 @@ struct TenantReport {
 // again.
 class TenantDirectory {
  public:
+  // `egress_allowed`: private ranges that their destinations may reach; null = none.
+  explicit TenantDirectory(std::shared_ptr<const AddressRanges> egress_allowed = nullptr)
+      : egress_allowed_(std::move(egress_allowed)) {}
+
   // True when something changed. An Error, and nothing has changed, when the directory cannot be
   // read: that is no removal of all tenants.
   [[nodiscard]] Result<bool> scan(const std::string& directory);
@@ -85,6 +90,7 @@ class TenantDirectory {
   [[nodiscard]] bool look_at(const std::string& path);
   void read(const std::string& path, Known& known);
 
+  std::shared_ptr<const AddressRanges> egress_allowed_;
   std::map<std::string, Known> known_;
   News news_;
 };

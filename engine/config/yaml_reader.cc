@@ -99,18 +99,10 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
 }
 
 std::optional<ReadText> read_scalar(const YamlNode& node, std::string_view name,
-                                    ReadContext context) {
+                                    ReadContext context, Sealed sealed) {
   if (node.kind != YamlNode::Kind::kScalar) {
     context.problems.error(node.position, fmt::format("'{}' must be a single value, but it is {}",
                                                       name, kind_name(node.kind)));
-    return std::nullopt;
-  }
-  if (node.text.starts_with("sealed:")) {
-    context.problems.error(
-        node.position,
-        fmt::format(
-            "'{}': sealed values are not supported yet; use ${{env:NAME}} or ${{file:PATH}}",
-            name));
     return std::nullopt;
   }
   auto expanded = context.expander.expand(node.text);
@@ -119,7 +111,15 @@ std::optional<ReadText> read_scalar(const YamlNode& node, std::string_view name,
                            fmt::format("'{}': {}", name, expanded.error().message()));
     return std::nullopt;
   }
-  return ReadText{std::move(expanded->text), node.text, node.position, expanded->from_outside};
+  const bool is_sealed = expanded->text.starts_with(kSealedPrefix);
+  if (is_sealed && sealed == Sealed::kRefused) {
+    context.problems.error(
+        node.position,
+        fmt::format("'{}' is no secret; only secrets and headers may be sealed", name));
+    return std::nullopt;
+  }
+  return ReadText{std::move(expanded->text), node.text, node.position,
+                  expanded->from_outside || is_sealed, is_sealed};
 }
 
 MapReader::MapReader(const YamlNode& map, ReadContext context) : map_(map), context_(context) {
@@ -154,6 +154,12 @@ std::optional<ReadText> MapReader::read_text(std::string_view key) {
   const YamlEntry* const entry = find(key);
   if (entry == nullptr) return std::nullopt;
   return read_scalar(*entry->value, key, context_);
+}
+
+std::optional<ReadText> MapReader::read_secret(std::string_view key) {
+  const YamlEntry* const entry = find(key);
+  if (entry == nullptr) return std::nullopt;
+  return read_scalar(*entry->value, key, context_, Sealed::kAllowed);
 }
 
 template <typename Parse>
@@ -235,7 +241,7 @@ std::vector<MapReader::NamedText> MapReader::read_texts_by_name(std::string_view
   const MapReader reader(*map, context_);  // for its duplicate check
   std::vector<NamedText> texts;
   for (const YamlEntry& entry : map->entries) {
-    auto value = read_scalar(*entry.value, entry.key, context_);
+    auto value = read_scalar(*entry.value, entry.key, context_, Sealed::kAllowed);
     if (value) texts.push_back({entry.key, entry.position, *std::move(value)});
   }
   return texts;

@@ -38,6 +38,7 @@ struct ReadText {
   std::string_view as_written;  // in the tree: what messages may quote
   Position position;
   bool from_outside = false;
+  bool is_sealed = false;  // "sealed:...", to be opened when it is needed
 };
 
 class MapReader {
@@ -53,6 +54,8 @@ class MapReader {
 
   // Any scalar, references expanded. Nothing when absent or wrong.
   std::optional<ReadText> read_text(std::string_view key);
+  // The same for a secret, which may be sealed.
+  std::optional<ReadText> read_secret(std::string_view key);
   void read_flag(std::string_view key, bool& value);
   void read_count(std::string_view key, std::uint32_t& value, Between<std::uint32_t> range);
   void read_number(std::string_view key, double& value, Between<double> range);
@@ -62,7 +65,7 @@ class MapReader {
   // A list of texts, none of them empty. Sorted, each once: in no list of ours does order count.
   void read_set(std::string_view key, std::vector<std::string>& values,
                 std::size_t bytes_max = std::string_view::npos);
-  // The values of a map of texts, as they stand.
+  // The values of a map of texts, as they stand; they may be sealed.
   struct NamedText {
     std::string name;
     Position name_position;
@@ -96,8 +99,9 @@ class MapReader {
 };
 
 // A scalar with its references expanded; `name` is for the message.
+enum class Sealed { kRefused, kAllowed };
 std::optional<ReadText> read_scalar(const YamlNode& node, std::string_view name,
-                                    ReadContext context);
+                                    ReadContext context, Sealed sealed = Sealed::kRefused);
 
 // The nearest of `candidates` if it is near enough to be what was meant, else empty.
 [[nodiscard]] std::string_view nearest(std::string_view word,

@@ -6,6 +6,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
+#include "engine/deliver/attempt.h"
 #include "engine/ledger/latency.h"
 #include "exporters/exchange.h"
 
@@ -167,26 +168,27 @@ void Outlet::expand(const SealedBatchPtr& sealed, bool is_piece) {
 }
 
 void Outlet::start(Send send) {
-  const ExchangeTarget target{
-      .loop = context_.loop,
-      .exporter = destination_.config->exporter,
-      .secrets = {destination_.config, &destination_.config->secrets},
-      .options = {.timeout = destination_.config->timeout,
-                  .ca_file = destination_.config->ca_file,
-                  .egress = destination_.config->is_tenants ? Egress::kTenant : Egress::kOperator,
-                  .http2_prior_knowledge = destination_.config->http2_prior_knowledge}};
+  auto target = exchange_target(context_.loop, destination_.config);
+  const Breaker::Round round = breaker_.round();
+  const auto fail_to_start = [&](Send unsent, const Error& error) {
+    const Verdict verdict{.kind = Verdict::Kind::kPause, .explanation = error.message()};
+    tell_answer(unsent, verdict, {});
+    ready_.push_front(std::move(unsent));
+    failed(round, verdict);
+  };
+  if (!target) {
+    fail_to_start(std::move(send), target.error());
+    return;
+  }
   const auto shared = std::make_shared<Send>(std::move(send));
   const Request& request = shared->request;  // pieces are views: a copy copies no body
-  const Breaker::Round round = breaker_.round();
   const Status started = exchange(
-      target, request, [this, round, shared](const Verdict& verdict, const TransferTimes& times) {
+      std::move(*target), request,
+      [this, round, shared](const Verdict& verdict, const Response&, const TransferTimes& times) {
         finish(std::move(*shared), round, verdict, times);
       });
   if (!started) {
-    const Verdict verdict{.kind = Verdict::Kind::kPause, .explanation = started.error().message()};
-    tell_answer(*shared, verdict, {});
-    ready_.push_front(std::move(*shared));
-    failed(round, verdict);
+    fail_to_start(std::move(*shared), started.error());
     return;
   }
   breaker_.sent();

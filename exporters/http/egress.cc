@@ -1,12 +1,14 @@
 #include "exporters/http/egress.h"
 
-#include <array>
+#include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <string>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <strings.h>
 
 namespace sidecast {
 namespace {
@@ -107,12 +109,69 @@ AddressClass classify(const Ipv6& address) {
   return AddressClass::kPublic;
 }
 
-bool is_allowed(AddressClass address, Egress egress) {
-  switch (address) {
+// The bytes of an address of either family, IPv4 as ::ffff:a.b.c.d.
+struct AnyAddress {
+  Ipv6 bytes{};
+  AddressClass kind = AddressClass::kPrivate;
+  bool is_known = false;  // neither family: kPrivate
+};
+
+Ipv6 mapped(std::uint32_t address) {
+  return {0,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0xff,
+          0xff,
+          static_cast<unsigned char>(address >> 24U),
+          static_cast<unsigned char>(address >> 16U),
+          static_cast<unsigned char>(address >> 8U),
+          static_cast<unsigned char>(address)};
+}
+
+AnyAddress any_address(const sockaddr* address, socklen_t length) {
+  // Copied out: a sockaddr from a resolver need not be aligned for its family.
+  if (address->sa_family == AF_INET && length >= sizeof(sockaddr_in)) {
+    sockaddr_in in{};
+    std::memcpy(&in, address, sizeof in);
+    const std::uint32_t host_order = ntohl(in.sin_addr.s_addr);
+    return {mapped(host_order), classify(host_order), true};
+  }
+  if (address->sa_family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
+    sockaddr_in6 in6{};
+    std::memcpy(&in6, address, sizeof in6);
+    Ipv6 bytes{};
+    std::memcpy(bytes.data(), &in6.sin6_addr, bytes.size());
+    return {bytes, classify(bytes), true};
+  }
+  return {};
+}
+
+AnyAddress any_address(std::string_view address) {
+  const std::string text(address.substr(0, address.find('%')));
+  in_addr in{};
+  if (::inet_pton(AF_INET, text.c_str(), &in) == 1) {
+    const std::uint32_t host_order = ntohl(in.s_addr);
+    return {mapped(host_order), classify(host_order), true};
+  }
+  Ipv6 bytes{};
+  if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) return {bytes, classify(bytes), true};
+  return {};
+}
+
+bool is_allowed(const AnyAddress& address, Egress egress, const AddressRanges* allowed) {
+  switch (address.kind) {
     case AddressClass::kPublic:
       return true;
     case AddressClass::kPrivate:
-      return egress == Egress::kOperator;
+      return egress == Egress::kOperator ||
+             (address.is_known && allowed != nullptr && allowed->contains(address.bytes));
     case AddressClass::kMetadata:
       return false;
   }
@@ -121,38 +180,70 @@ bool is_allowed(AddressClass address, Egress egress) {
 
 }  // namespace
 
+Status AddressRanges::add(std::string_view range) {
+  const std::size_t slash = range.find('/');
+  const std::string_view host = range.substr(0, slash);
+  const AnyAddress address = any_address(host);
+  if (!address.is_known || host.find('%') != host.npos) {
+    return fail("'" + std::string(range.substr(0, 60)) +
+                "' is not a range of addresses such as 10.1.0.0/16 or fd12::/16");
+  }
+  const bool is_ipv4 = host.find(':') == host.npos;
+  const unsigned bits_max = is_ipv4 ? 32 : 128;
+  unsigned bits = bits_max;
+  if (slash != range.npos) {
+    const std::string_view text = range.substr(slash + 1);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
+    if (error != std::errc() || end != text.data() + text.size() || bits > bits_max) {
+      return fail("'" + std::string(range.substr(0, 60)) + "' needs a number from 0 to " +
+                  std::to_string(bits_max) + " after its /");
+    }
+  }
+  ranges_.push_back({address.bytes, is_ipv4 ? bits + 96 : bits});
+  return {};
+}
+
+bool AddressRanges::contains(const Ipv6& address) const noexcept {
+  return std::any_of(ranges_.begin(), ranges_.end(), [&address](const Range& range) {
+    return sidecast::contains(Ipv6Range{range.first, range.bits}, address);
+  });
+}
+
 AddressClass classify_address(const sockaddr* address, socklen_t length) noexcept {
-  // Copied out: a sockaddr from a resolver need not be aligned for its family.
-  if (address->sa_family == AF_INET && length >= sizeof(sockaddr_in)) {
-    sockaddr_in in{};
-    std::memcpy(&in, address, sizeof in);
-    return classify(ntohl(in.sin_addr.s_addr));
-  }
-  if (address->sa_family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
-    sockaddr_in6 in6{};
-    std::memcpy(&in6, address, sizeof in6);
-    Ipv6 bytes{};
-    std::memcpy(bytes.data(), &in6.sin6_addr, bytes.size());
-    return classify(bytes);
-  }
-  return AddressClass::kPrivate;
+  return any_address(address, length).kind;
 }
 
-bool is_egress_allowed(const sockaddr* address, socklen_t length, Egress egress) noexcept {
-  return is_allowed(classify_address(address, length), egress);
+AddressClass classify_address(std::string_view address) noexcept {
+  return any_address(address).kind;
 }
 
-bool is_egress_allowed(std::string_view address, Egress egress) noexcept {
-  const std::string text(address.substr(0, address.find('%')));
+bool is_egress_allowed(const sockaddr* address, socklen_t length, Egress egress,
+                       const AddressRanges* allowed) noexcept {
+  return is_allowed(any_address(address, length), egress, allowed);
+}
+
+bool is_egress_allowed(std::string_view address, Egress egress,
+                       const AddressRanges* allowed) noexcept {
+  const AnyAddress any = any_address(address);
+  return any.is_known && is_allowed(any, egress, allowed);
+}
+
+bool names_metadata_service(std::string_view host) noexcept {
+  static constexpr std::string_view kNames[] = {"metadata.google.internal", "metadata.goog",
+                                                "instance-data", "instance-data.ec2.internal"};
+  while (host.ends_with('.')) host.remove_suffix(1);
+  for (const std::string_view name : kNames) {
+    if (host.size() == name.size() && ::strncasecmp(host.data(), name.data(), name.size()) == 0) {
+      return true;
+    }
+  }
+  const AnyAddress literal = any_address(host);
+  if (literal.is_known) return literal.kind == AddressClass::kMetadata;
+  // inet_aton takes what resolvers take: 2852039166, 0xa9fea9fe, 0251.0376.0251.0376.
   in_addr in{};
-  if (::inet_pton(AF_INET, text.c_str(), &in) == 1) {
-    return is_allowed(classify(ntohl(in.s_addr)), egress);
-  }
-  Ipv6 bytes{};
-  if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) {
-    return is_allowed(classify(bytes), egress);
-  }
-  return false;
+  const std::string text(host);
+  return ::inet_aton(text.c_str(), &in) != 0 &&
+         classify(ntohl(in.s_addr)) == AddressClass::kMetadata;
 }
 
 }  // namespace sidecast

@@ -170,7 +170,8 @@ void HttpLoop::Impl::send(Request request, const TransferOptions& options, Compl
       transfer->prepare(std::move(request), options, settings.user_agent, std::move(completion));
   if (!prepared) {
     Response response;
-    response.failure = Response::Failure::kOther;
+    response.failure = transfer->is_address_refused() ? Response::Failure::kRefusedAddress
+                                                      : Response::Failure::kOther;
     response.failure_text = prepared.error().message();
     timers.add(monotonic_now(), [done = transfer->take_completion(), response]() mutable {
       done(std::move(response), {});

@@ -97,6 +97,7 @@ Status Transfer::prepare(Request request, const TransferOptions& options,
   request_ = std::move(request);
   completion_ = std::move(completion);
   egress_ = options.egress;
+  egress_allowed_ = options.egress_allowed;
 
   set(easy_, CURLOPT_PRIVATE, static_cast<void*>(this));
   set(easy_, CURLOPT_ERRORBUFFER, error_text_);
@@ -111,9 +112,31 @@ Status Transfer::prepare(Request request, const TransferOptions& options,
   set(easy_, CURLOPT_HEADERDATA, static_cast<void*>(this));
   set(easy_, CURLOPT_WRITEFUNCTION, &Transfer::take_body);
   set(easy_, CURLOPT_WRITEDATA, static_cast<void*>(this));
+  if (Status checked = check_proxied(options); !checked) return checked;
   set_connection(options);
   set_method();
   return set_headers();
+}
+
+// Through a proxy only the proxy's address is seen, so what may not be reached is told by its name,
+// and whoever may not reach everything private gets none.
+Status Transfer::check_proxied(const TransferOptions& options) {
+  if (options.proxy.empty()) return {};
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), &curl_url_cleanup);
+  if (url == nullptr) throw std::bad_alloc();
+  char* host = nullptr;
+  if (curl_url_set(url.get(), CURLUPART_URL, request_.url.c_str(), 0) != CURLUE_OK ||
+      curl_url_get(url.get(), CURLUPART_HOST, &host, 0) != CURLUE_OK) {
+    return fail("the URL has no host");
+  }
+  std::string_view name(host);
+  if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+  address_refused_ = options.egress != Egress::kOperator || names_metadata_service(name);
+  curl_free(host);
+  if (!address_refused_) return {};
+  return fail(options.egress == Egress::kOperator
+                  ? "metadata services may not be reached, by a proxy neither"
+                  : "a tenant's destination is reached without a proxy, or not at all");
 }
 
 void Transfer::set_connection(const TransferOptions& options) {
@@ -124,8 +147,24 @@ void Transfer::set_connection(const TransferOptions& options) {
   set(easy_, CURLOPT_MAXLIFETIME_CONN, static_cast<long>(options.connection_lifetime.count()));
   // An empty string switches off the environment's proxies; so does the second for its exceptions.
   set(easy_, CURLOPT_PROXY, options.proxy.c_str());
-  set(easy_, CURLOPT_NOPROXY, "");
-  if (!options.ca_file.empty()) set(easy_, CURLOPT_CAINFO, options.ca_file.c_str());
+  set(easy_, CURLOPT_NOPROXY, options.no_proxy.c_str());
+  if (options.proxy_credentials.size() > 0) {
+    const std::string credentials(options.proxy_credentials.view());
+    const std::size_t colon = std::min(credentials.find(':'), credentials.size());
+    set(easy_, CURLOPT_PROXYUSERNAME, credentials.substr(0, colon).c_str());
+    set(easy_, CURLOPT_PROXYPASSWORD,
+        credentials.substr(std::min(colon + 1, credentials.size())).c_str());
+  }
+  if (!options.ca_file.empty()) {
+    set(easy_, CURLOPT_CAINFO, options.ca_file.c_str());
+    set(easy_, CURLOPT_PROXY_CAINFO, options.ca_file.c_str());
+  }
+  if (!options.client_cert_file.empty()) {
+    set(easy_, CURLOPT_SSLCERT, options.client_cert_file.c_str());
+    const std::string& key =
+        options.client_key_file.empty() ? options.client_cert_file : options.client_key_file;
+    set(easy_, CURLOPT_SSLKEY, key.c_str());
+  }
 
   set(easy_, CURLOPT_OPENSOCKETFUNCTION, &Transfer::open_socket);
   set(easy_, CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
@@ -254,6 +293,7 @@ TransferTimes Transfer::times() const {
   if (version == CURL_HTTP_VERSION_1_0) times.http_version = 10;
   if (version == CURL_HTTP_VERSION_1_1) times.http_version = 11;
   if (version == CURL_HTTP_VERSION_2_0) times.http_version = 20;
+  times.is_peer_private = is_peer_private_;
   return times;
 }
 
@@ -261,7 +301,10 @@ void Transfer::clear() {
   curl_easy_reset(easy_);
   curl_slist_free_all(header_list_);
   header_list_ = nullptr;
+  for (Header& header : request_.headers) wipe(header.value.data(), header.value.size());
   request_ = {};
+  egress_allowed_ = nullptr;
+  is_peer_private_ = true;
   piece_ = piece_offset_ = 0;
   response_ = {};
   header_bytes_ = 0;
@@ -336,7 +379,8 @@ std::size_t Transfer::take_body(char* bytes, std::size_t size, std::size_t count
 
 curl_socket_t Transfer::open_socket(void* self, curlsocktype, curl_sockaddr* address) {
   auto& transfer = *static_cast<Transfer*>(self);
-  if (!is_egress_allowed(&address->addr, address->addrlen, transfer.egress_)) {
+  if (!is_egress_allowed(&address->addr, address->addrlen, transfer.egress_,
+                         transfer.egress_allowed_.get())) {
     transfer.address_refused_ = true;
     return CURL_SOCKET_BAD;
   }
@@ -347,7 +391,9 @@ curl_socket_t Transfer::open_socket(void* self, curlsocktype, curl_sockaddr* add
 int Transfer::check_peer(void* self, char* peer, char*, int, int) {
   auto& transfer = *static_cast<Transfer*>(self);
   // Another address of the same name may have been refused before this one was reached.
-  transfer.address_refused_ = !is_egress_allowed(peer, transfer.egress_);
+  transfer.address_refused_ =
+      !is_egress_allowed(peer, transfer.egress_, transfer.egress_allowed_.get());
+  transfer.is_peer_private_ = classify_address(peer) != AddressClass::kPublic;
   return transfer.address_refused_ ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 

@@ -27,6 +27,8 @@ class Transfer {
   // After libcurl is done with the handle: the answer, or what kept it from coming.
   [[nodiscard]] Response finish(CURLcode result);
   [[nodiscard]] TransferTimes times() const;
+  // After prepare() failed: because of where it would have gone.
+  [[nodiscard]] bool is_address_refused() const noexcept { return address_refused_; }
   [[nodiscard]] HttpLoop::Completion take_completion() { return std::move(completion_); }
   // Lets go of the request and all it holds, so that an idle handle keeps nothing of it.
   void clear();
@@ -40,6 +42,7 @@ class Transfer {
   static int check_peer(void* self, char* peer, char* local, int peer_port, int local_port);
 
   [[nodiscard]] Status set_headers();
+  [[nodiscard]] Status check_proxied(const TransferOptions& options);
   void set_method();
   void set_connection(const TransferOptions& options);
 
@@ -51,6 +54,8 @@ class Transfer {
   Response response_;
   std::size_t header_bytes_ = 0;
   Egress egress_ = Egress::kOperator;
+  std::shared_ptr<const AddressRanges> egress_allowed_;
+  bool is_peer_private_ = true;
   bool address_refused_ = false;
   HttpLoop::Completion completion_;
   char error_text_[CURL_ERROR_SIZE] = {};

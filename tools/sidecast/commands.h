@@ -12,14 +12,18 @@ inline constexpr int kExitFailed = 1;  // the thing asked for failed
 inline constexpr int kExitUsage = 2;   // wrong usage or config
 
 void add_convert(CLI::App& app, int& exit_code);
+void add_add(CLI::App& app, int& exit_code);
 void add_ddl(CLI::App& app, int& exit_code);
+void add_destinations(CLI::App& app, int& exit_code);
 void add_explain(CLI::App& app, int& exit_code);
 void add_init(CLI::App& app, int& exit_code);
 void add_reload(CLI::App& app, int& exit_code);
 void add_replay(CLI::App& app, int& exit_code);
 void add_ring(CLI::App& app, int& exit_code);
+void add_seal(CLI::App& app, int& exit_code);
 void add_sink(CLI::App& app, int& exit_code);
 void add_stats(CLI::App& app, int& exit_code);
+void add_test(CLI::App& app, int& exit_code);
 void add_traces(CLI::App& app, int& exit_code);
 void add_validate(CLI::App& app, int& exit_code);
 

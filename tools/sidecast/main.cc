@@ -23,6 +23,10 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   sidecast::add_init(app, exit_code);
   sidecast::add_validate(app, exit_code);
+  sidecast::add_destinations(app, exit_code);
+  sidecast::add_add(app, exit_code);
+  sidecast::add_test(app, exit_code);
+  sidecast::add_seal(app, exit_code);
   sidecast::add_stats(app, exit_code);
   sidecast::add_explain(app, exit_code);
   sidecast::add_reload(app, exit_code);

@@ -40,6 +40,13 @@ constexpr std::string_view kEngine =
 #explain:
 #  size: 16MiB
 
+# Keys of sealed secrets, which `sidecast seal` makes; else $SIDECAST_SEAL_KEY_FILE, or systemd's
+# credential sidecast-seal-key.
+#seal_key_file: /etc/sidecast/seal-key
+
+# Private addresses that tenants' destinations may reach as well.
+#egress: {allow: [10.1.0.0/16]}
+
 # What gateways follow when they open a ring. Sizes and lanes are their own choice unless set here;
 # `enabled: false` switches every writer off at once.
 #writers:
@@ -69,6 +76,8 @@ constexpr std::string_view kEngine =
 #     timeout: 30s
 #     connections: 4                    at most, at once
 #     ca_file: /etc/ssl/own-ca.pem      instead of the system's certificates
+#     client_cert_file: /etc/ssl/me.pem and client_key_file, for servers that ask who calls
+#     proxy: http://proxy.example:3128  with no_proxy: [host] and proxy_credentials: user:password
 destinations:
 )";
 

@@ -52,7 +52,11 @@ TEST(ConfigErrors, OfTheEngineSettingsSayWhereAndWhat) {
       {"\n  colour: red\n",
        "gw.yaml:2:3: unknown key 'colour'; known here: ring_dir, memory_limit, workers, "
        "id_characters_max, batch_age_max, shutdown_deadline, give_up_after, writers, "
-       "destinations_dir, destinations"},
+       "seal_key_file, egress, destinations_dir, destinations"},
+      {"egress: {allow: [10.0.0.0/40]}\n",
+       "gw.yaml:1:10: '10.0.0.0/40' needs a number from 0 to 32 after its /"},
+      {"egress: {allow: [intranet]}\n",
+       "gw.yaml:1:10: 'intranet' is not a range of addresses such as 10.1.0.0/16 or fd12::/16"},
       {"memory_limit: lots\n",
        "gw.yaml:1:15: 'memory_limit' must be a size from 16MiB to 1TiB, like 64MiB, not 'lots'"},
       {"memory_limit: 1KiB\n",
@@ -122,8 +126,15 @@ TEST(ConfigErrors, OfADestinationSayWhereAndWhat) {
       {"  second_key: ${env:KEY\n",
        "gw.yaml:6:15: 'second_key': '${' without '}'; write $${ for a literal ${"},
       {"  second_key: sealed:AAAA\n",
-       "gw.yaml:6:15: 'second_key': sealed values are not supported yet; use ${env:NAME} or "
-       "${file:PATH}"},
+       "gw.yaml:6:15: 'second_key' of destination 'a': there is no key for sealed values; set "
+       "seal_key_file, SIDECAST_SEAL_KEY_FILE or systemd's LoadCredential=sidecast-seal-key"},
+      {"  project: sealed:AAAA\n",
+       "gw.yaml:6:12: 'project' is no secret; only secrets and headers may be sealed"},
+      {"  client_key_file: /k.pem\n", "gw.yaml:6:3: 'client_key_file' needs a 'client_cert_file'"},
+      {"  proxy: proxy.example:3128\n",
+       "gw.yaml:6:3: 'proxy' must be a URL such as http://proxy.example:3128"},
+      {"  proxy: http://u:p@proxy.example:3128\n",
+       "gw.yaml:6:3: 'proxy' holds a user or password; put it into 'proxy_credentials'"},
       {"  headers: {'a b': c}\n", "gw.yaml:6:13: not a header name; use letters, digits and '-'"},
       {"  headers: {X-A: '${env:TWO_LINES}'}\n",
        "gw.yaml:6:18: header 'X-A' holds a control character, such as a newline"},

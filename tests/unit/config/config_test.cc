@@ -14,6 +14,13 @@ namespace {
 
 using test::kFakeTypes;
 
+// A throw-away key, and a value sealed under it.
+const std::string kSealKey(SealKeys::new_key_line().view());
+
+std::string sealed(std::string_view secret) {
+  return *SealKeys::parse(kSealKey)->seal(secret);
+}
+
 // The outside world of these tests.
 ConfigSources fake_sources() {
   ConfigSources sources;
@@ -26,6 +33,7 @@ ConfigSources fake_sources() {
   };
   sources.read_file = [](const std::string& path) -> Result<std::string> {
     if (path == "/run/secrets/key") return "from-a-file\n";
+    if (path == "/run/secrets/seal-key") return kSealKey;
     return fail("cannot open " + path);
   };
   return sources;
@@ -193,10 +201,10 @@ TEST(Config, WarnsOfASecretInPlainTextWithoutShowingIt) {
   ASSERT_EQ(report.config->warnings.size(), 2U);
   EXPECT_EQ(report.config->warnings[0],
             "gw.yaml:5:12: 'api_key' of destination 'a' is a secret in plain text; write "
-            "${env:NAME} or ${file:PATH} instead");
+            "${env:NAME} or ${file:PATH} instead, or seal it with `sidecast seal`");
   EXPECT_EQ(report.config->warnings[1],
             "gw.yaml:6:28: 'Authorization' of destination 'a' is a secret in plain text; write "
-            "${env:NAME} or ${file:PATH} instead");
+            "${env:NAME} or ${file:PATH} instead, or seal it with `sidecast seal`");
 }
 
 TEST(Config, WarnsOfAMemoryLimitThatIsTooSmallForWhatIsAskedOfIt) {
@@ -216,6 +224,65 @@ TEST(Config, WarnsOfAMemoryLimitThatIsTooSmallForWhatIsAskedOfIt) {
       << report.config->warnings[0];
   EXPECT_EQ(report.config->warnings[1],
             "gw.yaml:2:1: 'memory_limit' is enough for 2 of 8 'workers'");
+}
+
+// ---- Sealed values ------------------------------------------------------------------------------
+
+TEST(Config, SealedSecretsStaySealedAndAreNoPlainText) {
+  const Config config = must_read(
+      "seal_key_file: /run/secrets/seal-key\ndestinations:\n- name: a\n"
+      "  type: fake\n  endpoint: https://a.example\n  api_key: " +
+      sealed("hunter2") + "\n  headers: {X-Token: '" + sealed("of a header") +
+      "', X-Scope: blue}\n");
+  const DestinationConfig& destination = config.destinations.at(0);
+  const Secret& key = destination.secrets.at("api_key");
+  EXPECT_TRUE(key.is_sealed());
+  EXPECT_EQ(key.reveal(), "");
+  EXPECT_EQ(key.open()->reveal(), "hunter2");
+  EXPECT_EQ(destination.secret_headers.at("X-Token").open()->reveal(), "of a header");
+  EXPECT_FALSE(destination.options.headers.contains("X-Token"));
+  EXPECT_EQ(destination.options.headers.at("X-Scope"), "blue");
+  EXPECT_TRUE(config.warnings.empty()) << config.warnings[0];
+}
+
+TEST(Config, ASealedValueUnderAnotherKeyOrDamagedIsAnErrorWhereItStands) {
+  const std::string other = *SealKeys::parse(SealKeys::new_key_line().view())->seal("hunter2");
+  for (const std::string& value : {other, sealed("hunter2") + "A", std::string("sealed:")}) {
+    const ConfigReport report = check(
+        "seal_key_file: /run/secrets/seal-key\ndestinations:\n- name: a\n  type: fake\n"
+        "  endpoint: https://a.example\n  api_key: '" +
+        value + "'\n");
+    ASSERT_EQ(report.errors.size(), 1U) << value;
+    EXPECT_EQ(report.errors[0].position.line, 6U);
+    EXPECT_EQ(report.errors[0].message.find("'api_key' of destination 'a': "), 0U)
+        << report.errors[0].message;
+  }
+}
+
+TEST(Config, ReadsHowAServerIsReached) {
+  const Config config = must_read(R"(
+egress: {allow: [10.0.0.0/8, 'fd00::/8']}
+destinations:
+- name: a
+  type: fake
+  endpoint: https://a.example
+  api_key: ${env:KEY}
+  client_cert_file: /c.pem
+  client_key_file: /k.pem
+  proxy: http://proxy.example:3128
+  no_proxy: [localhost, .internal]
+  proxy_credentials: ${env:KEY2}
+)");
+  const DestinationConfig& destination = config.destinations.at(0);
+  EXPECT_EQ(destination.client_cert_file, "/c.pem");
+  EXPECT_EQ(destination.client_key_file, "/k.pem");
+  EXPECT_EQ(destination.proxy, "http://proxy.example:3128");
+  EXPECT_EQ(destination.no_proxy, ".internal,localhost");
+  EXPECT_EQ(destination.proxy_credentials.reveal(), "rotated");
+  EXPECT_FALSE(destination.is_tenants);
+  ASSERT_NE(config.egress_allowed, nullptr);
+  EXPECT_TRUE(is_egress_allowed("10.9.9.9", Egress::kTenant, config.egress_allowed.get()));
+  EXPECT_FALSE(is_egress_allowed("192.168.0.1", Egress::kTenant, config.egress_allowed.get()));
 }
 
 // ---- Hashes -------------------------------------------------------------------------------------

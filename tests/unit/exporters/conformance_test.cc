@@ -15,6 +15,7 @@
 #include "exporters/destinations/answer.h"
 #include "exporters/destinations/options.h"
 #include "exporters/registry.h"
+#include "exporters/write.h"
 #include "tests/unit/exporters/destinations/service_account.h"
 
 namespace sidecast {
@@ -203,10 +204,27 @@ class Conformance : public ::testing::TestWithParam<const Destination*> {
 
 TEST_P(Conformance, DescriptorSaysWhatAUserNeeds) {
   // Keys that every destination of the config has: an option of that name could never be set.
-  const std::set<std::string_view> taken = {
-      "name",          "type",          "enabled",      "accounts",     "api_keys",
-      "sampling_rate", "sampling_salt", "headers",      "privacy_mode", "privacy_keep",
-      "timeout",       "connections",   "filter_rules", "regions"};
+  const std::set<std::string_view> taken = {"name",
+                                            "type",
+                                            "enabled",
+                                            "accounts",
+                                            "api_keys",
+                                            "sampling_rate",
+                                            "sampling_salt",
+                                            "headers",
+                                            "privacy_mode",
+                                            "privacy_keep",
+                                            "timeout",
+                                            "connections",
+                                            "filter_rules",
+                                            "regions",
+                                            "ca_file",
+                                            "proxy",
+                                            "no_proxy",
+                                            "proxy_credentials",
+                                            "client_cert_file",
+                                            "client_key_file",
+                                            "http2_prior_knowledge"};
   EXPECT_FALSE(type().summary.empty());
   EXPECT_EQ(find_destination_type(type().name), &type());
   std::set<std::string_view> names;
@@ -308,6 +326,48 @@ TEST_P(Conformance, RequestsCarryEveryRecordOnceAndNoSecret) {
     }
   }
   EXPECT_EQ(next, kRecords);
+}
+
+// A record with words in every place where content may stand.
+std::string written(const Format& format, bool privacy) {
+  Arena arena;
+  Trace trace(arena);
+  trace.identity.generation_id = "gen-1";
+  trace.identity.account = "account-1";
+  trace.trace_id = hash_trace_id("gen-1");
+  trace.model_requested = "a-model";
+  trace.input_value = "canary input value";
+  trace.output_value = "canary output value";
+  Message& asked = trace.input_messages.emplace_back(arena);
+  asked.role = "user";
+  asked.parts.emplace_back().text = "canary question";
+  Message& said = trace.output_messages.emplace_back(arena);
+  said.role = "assistant";
+  said.parts.emplace_back().text = "canary answer";
+  Part& call = said.parts.emplace_back();
+  call.kind = PartKind::kToolCall;
+  call.name = "lookup";
+  call.text = R"({"q":"canary argument"})";
+  trace.prompts.push_back("canary prompt");
+  trace.rerank_query = "canary query";
+  trace.outcome = {.http_status = 500, .failed = true, .error_type = "server_error"};
+  trace.outcome.error_message = "canary error";
+  trace.attributes.push_back({.key = "note", .value = Text("canary attribute")});
+  trace.start = kNow;
+  trace.end = kNow + std::chrono::seconds(1);
+  ByteBuffer out;
+  write_record(trace, format, {.enabled = privacy}, arena, out);
+  return std::string(out.view());
+}
+
+TEST_P(Conformance, PrivacyModeLeavesNoContent) {
+  EXPECT_TRUE(contains(written(exporter_->format(), false), "canary answer"))
+      << "else this shows nothing";
+  EXPECT_FALSE(contains(written(exporter_->format(), true), "canary"));
+}
+
+TEST_P(Conformance, ARecordWrittenAgainHasTheSameIdsAndBytes) {
+  EXPECT_EQ(written(exporter_->format(), false), written(exporter_->format(), false));
 }
 
 TEST_P(Conformance, EncodingTwiceGivesTheSameBytes) {

@@ -210,6 +210,63 @@ TEST_F(LoopTest, TenantsReachNoPrivateAddressNotEvenByAConnectionThatIsOpen) {
   ASSERT_EQ(send(post_to(server.url() + "/operator")).response.status, 200);
 }
 
+TEST_F(LoopTest, TenantsReachWhatTheOperatorsListAllows) {
+  HttpServer server;
+  TransferOptions tenant;
+  tenant.egress = Egress::kTenant;
+  auto allowed = std::make_shared<AddressRanges>();
+  ASSERT_TRUE(allowed->add("127.0.0.1"));
+  tenant.egress_allowed = allowed;
+  const Answer answer = send(post_to(server.url() + "/"), tenant);
+  EXPECT_EQ(answer.response.status, 200) << answer.response.failure_text;
+  EXPECT_TRUE(answer.times.is_peer_private);
+}
+
+TEST_F(LoopTest, HostileSpellingsOfPrivateAddressesAreRefusedToTenants) {
+  HttpServer server;
+  const std::string port = ":" + std::to_string(server.port()) + "/";
+  TransferOptions tenant;
+  tenant.egress = Egress::kTenant;
+  // Names that resolve to it as well: each connection is judged by the address it opens.
+  for (const char* host : {"localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1",
+                           "0.0.0.0", "0", "[::1]", "[::ffff:127.0.0.1]", "[::]"}) {
+    const Answer answer = send(post_to("http://" + std::string(host) + port), tenant);
+    EXPECT_EQ(answer.response.failure, Failure::kRefusedAddress) << host;
+  }
+  EXPECT_TRUE(server.requests().empty());
+}
+
+TEST_F(LoopTest, TenantsUseNoProxyAndNobodyReachesMetadataByOne) {
+  HttpServer proxy;
+  TransferOptions options;
+  options.proxy = proxy.url();
+  for (const char* url : {"http://169.254.169.254/", "http://0xa9fea9fe/", "http://2852039166/",
+                          "http://metadata.google.internal/", "http://[::ffff:169.254.169.254]/"}) {
+    const Answer answer = send(post_to(url), options);
+    EXPECT_EQ(answer.response.failure, Failure::kRefusedAddress) << url;
+  }
+  options.egress = Egress::kTenant;
+  EXPECT_EQ(send(post_to("http://example.com/"), options).response.failure,
+            Failure::kRefusedAddress);
+  EXPECT_TRUE(proxy.requests().empty());
+}
+
+TEST_F(LoopTest, ProxyIsGivenItsCredentialsAndLeftOutForItsExceptions) {
+  HttpServer proxy;
+  HttpServer server;
+  TransferOptions options;
+  options.proxy = proxy.url();
+  options.proxy_credentials = LockedBytes("user:pass:word");
+  ASSERT_EQ(send(post_to("http://backend.invalid/by-proxy"), options).response.status, 200);
+  ASSERT_EQ(proxy.requests().size(), 1U);
+  EXPECT_EQ(proxy.requests()[0].header("proxy-authorization"), "Basic dXNlcjpwYXNzOndvcmQ=");
+  options.no_proxy = "other.invalid,127.0.0.1";
+  ASSERT_EQ(send(post_to(server.url() + "/direct"), options).response.status, 200);
+  EXPECT_EQ(proxy.requests().size(), 1U);
+  ASSERT_EQ(server.requests().size(), 1U);
+  EXPECT_FALSE(server.requests()[0].has_header("proxy-authorization"));
+}
+
 TEST_F(LoopTest, HostileRequestIsRefusedBeforeItIsSent) {
   HttpServer server;
   for (const Header& header : {Header{"x-a", "1\r\nx-injected: 2"}, Header{"x\r\ny", "1"},

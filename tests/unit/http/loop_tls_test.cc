@@ -36,7 +36,7 @@ class LoopTlsTest : public LoopTest {
   }
 
   // Starts nghttpd, over TLS unless `is_cleartext`; its URL, or empty when it is not installed.
-  std::string start_nghttpd(bool is_cleartext) {
+  std::string start_nghttpd(bool is_cleartext, bool asks_client = false) {
     std::ofstream(directory_ + "/index.html") << "hello over h2";
     const std::string port = std::to_string(unused_port());
     std::vector<std::string> words = {"nghttpd", "--address=127.0.0.1", "-d", directory_, port};
@@ -46,6 +46,7 @@ class LoopTlsTest : public LoopTest {
       words.push_back(certificate_.key_file);
       words.push_back(certificate_.certificate_file);
     }
+    if (asks_client) words.insert(words.begin() + 1, "--verify-client");
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -129,6 +130,21 @@ TEST_F(LoopTlsTest, Http2IsNegotiatedAndMultiplexed) {
       EXPECT_EQ(answer.response.body, "hello over h2");
     }
   }
+}
+
+TEST_F(LoopTlsTest, AServerThatAsksIsShownTheClientsCertificate) {
+  const std::string url = start_nghttpd(false, true);
+  if (url.empty()) {
+    miss("nghttpd");
+    GTEST_SKIP() << "nghttpd is not installed";
+  }
+  wait_until_up(url, trusting_);
+  EXPECT_NE(send(get(url), trusting_).response.failure, Failure::kNone);
+  TransferOptions known = trusting_;
+  known.client_cert_file = certificate_.certificate_file;
+  known.client_key_file = certificate_.key_file;
+  const Answer answer = send(get(url), known);
+  EXPECT_EQ(answer.response.status, 200) << answer.response.failure_text;
 }
 
 TEST_F(LoopTlsTest, Http2WithPriorKnowledgeWorksMoreThanOnce) {

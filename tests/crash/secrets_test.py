@@ -1,0 +1,65 @@
+"""Secrets, however they are given, reach their destination's requests and nothing else that lasts."""
+
+import json
+import subprocess
+import unittest
+
+import end_to_end
+import pipeline
+
+CANARIES = {"sealed": "canary-sealed-7f3a", "header": "canary-header-9b1c", "environment": "canary-environment-2d4e"}
+
+
+class Secrets(end_to_end.EndToEndTest):
+    def seal(self, secret):
+        command = [end_to_end.BINARIES / "sidecast", "seal", "--key-file", self.key]
+        return subprocess.run(command, input=secret, capture_output=True, text=True, check=True).stdout.strip()
+
+    def write_config(self, taking, refusing):
+        self.key = self.pipeline.folder / "seal-key"
+        make = [end_to_end.BINARIES / "sidecast", "seal", "--new-key", self.key]
+        subprocess.run(make, capture_output=True, check=True)
+        common = {"type": "otlp", "encoding": "otlp_json",
+                  "headers": {"x-sealed": self.seal(CANARIES["header"])}}
+        self.pipeline.write_config(
+            [{"name": "taking", "endpoint": f"http://{taking.address}", **common,
+              "authorization": self.seal("Bearer " + CANARIES["sealed"])},
+             {"name": "refusing", "endpoint": f"http://{refusing.address}", **common,
+              "authorization": "Bearer ${env:SIDECAST_TEST_TOKEN}"}],
+            seal_key_file=str(self.key), batch_age_max="50ms")
+
+    def test_no_secret_is_left_anywhere_but_in_requests(self):
+        taking = self.pipeline.start_sink("taking")
+        refusing = self.pipeline.start_sink("refusing", "--misbehave", "status=401")
+        self.write_config(taking, refusing)
+        environment = {"SIDECAST_TEST_TOKEN": CANARIES["environment"]}
+        engine = self.pipeline.start([end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config],
+                                     "engine", environment)
+        pipeline.wait_until(lambda: self.pipeline.stats_or_none() is not None, "the engine's stats")
+        self.pipeline.replay(end_to_end.SAMPLE, "--ids", self.ids)
+
+        def has_happened():
+            by_name = {each["name"]: each for each in self.pipeline.stats()["destinations"]}
+            return by_name["taking"]["pending"] == 0 and by_name["refusing"]["last_error"]
+
+        pipeline.wait_until(has_happened, "one destination to take all and the other to refuse")
+        spans = list(pipeline.read_spans(taking.out))
+        self.assertTrue(spans, "what follows would show nothing")
+        self.assertIn("x-sealed", spans[0]["request"]["headers"])
+
+        places = {"stats": json.dumps(self.pipeline.stats()).encode(), "log": engine.log.read_bytes()}
+        for path in self.pipeline.ring_dir.rglob("*"):
+            if path.is_file():
+                places[str(path)] = path.read_bytes()
+        self.assertGreater(len(places), 4)
+        engine.stop()
+        places["log at the end"] = engine.log.read_bytes()
+        validate = [end_to_end.BINARIES / "sidecast", "validate", "--json", self.pipeline.config]
+        places["validate"] = subprocess.run(validate, capture_output=True, env=environment, check=True).stdout
+        for place, content in places.items():
+            for kind, canary in CANARIES.items():
+                self.assertNotIn(canary.encode(), content, f"{kind} secret in {place}")
+
+
+if __name__ == "__main__":
+    unittest.main()
