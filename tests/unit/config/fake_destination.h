@@ -26,7 +26,13 @@ class FakeExporter final : public Exporter {
  public:
   explicit FakeExporter(Compression compression) {
     static constexpr DialectEntry kDialect{"fake", nullptr};
-    static constexpr Encoder kEncoder{"fake_json", "application/json", nullptr, "", "", ""};
+    static constexpr Encoder kEncoder{.name = "fake_json",
+                                      .content_type = "application/json",
+                                      .write = nullptr,
+                                      .shrink = nullptr,
+                                      .prefix = "",
+                                      .separator = "",
+                                      .suffix = ""};
     format_.dialect = &kDialect;
     format_.encoder = &kEncoder;
     format_.compression = compression;
