@@ -28,13 +28,13 @@ struct TransferOptions {
   // No connection is used for longer, so that a name which has moved is followed though its old
   // address still answers.
   std::chrono::seconds connection_lifetime{300};
-  std::string ca_file;                        // PEM; empty = the system's
-  std::string client_cert_file;               // PEM, for servers that ask who calls; empty = none
-  std::string client_key_file;                // PEM; empty = in client_cert_file
-  std::string proxy;                          // empty = none, whatever the environment says
-  std::string no_proxy;                       // hosts that are reached without it: a,b or *
-  LockedBytes proxy_credentials;              // user:password
-  Egress egress = Egress::kOperator;          // which addresses may be connected to
+  std::string ca_file;                // PEM; empty = the system's
+  std::string client_cert_file;       // PEM, for servers that ask who calls; empty = none
+  std::string client_key_file;        // PEM; empty = in client_cert_file
+  std::string proxy;                  // empty = none, whatever the environment says
+  std::string no_proxy;               // hosts that are reached without it: a,b or *
+  LockedBytes proxy_credentials;      // user:password
+  Egress egress = Egress::kOperator;  // which addresses may be connected to
   std::shared_ptr<const AddressRanges> egress_allowed;  // private ones for tenants too; may be null
   // Cleartext HTTP/2 without negotiation, for servers that speak nothing else. Costs a connection
   // per request: see loop.cc. https:// ignores it.
