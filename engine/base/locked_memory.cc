@@ -93,7 +93,7 @@ LockedBytes::LockedBytes(std::size_t size)
     : data_(size == 0 ? nullptr : pool().take(size)), size_(size) {}
 
 LockedBytes::LockedBytes(std::string_view bytes) : LockedBytes(bytes.size()) {
-  if (!bytes.empty()) std::memcpy(data_, bytes.data(), bytes.size());
+  if (data_ != nullptr) std::memcpy(data_, bytes.data(), bytes.size());
 }
 
 LockedBytes& LockedBytes::operator=(const LockedBytes& other) {

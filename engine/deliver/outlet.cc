@@ -168,7 +168,7 @@ void Outlet::expand(const SealedBatchPtr& sealed, bool is_piece) {
 }
 
 void Outlet::start(Send send) {
-  auto target = exchange_target(context_.loop, destination_.config);
+  const auto target = exchange_target(context_.loop, destination_.config);
   const Breaker::Round round = breaker_.round();
   const auto fail_to_start = [&](Send unsent, const Error& error) {
     const Verdict verdict{.kind = Verdict::Kind::kPause, .explanation = error.message()};
@@ -183,7 +183,7 @@ void Outlet::start(Send send) {
   const auto shared = std::make_shared<Send>(std::move(send));
   const Request& request = shared->request;  // pieces are views: a copy copies no body
   const Status started = exchange(
-      std::move(*target), request,
+      *target, request,
       [this, round, shared](const Verdict& verdict, const Response&, const TransferTimes& times) {
         finish(std::move(*shared), round, verdict, times);
       });

@@ -93,7 +93,9 @@ void write_event(JsonWriter& json, const SpanEvent& event) {
   json.end_object();
 }
 
+// Left out when it says nothing, as in protobuf.
 void write_status(JsonWriter& json, const Span& span) {
+  if (span.status_message.empty() && span.status == StatusCode::kUnset) return;
   json.key("status").begin_object();
   if (!span.status_message.empty()) json.key("message").string(span.status_message);
   if (span.status != StatusCode::kUnset) {

@@ -39,7 +39,9 @@ class RecordedDialects : public testing::TestWithParam<Text> {
     arena_.reset();
     const Trace trace = normaliser_.normalise(record, {}, 0, NormaliseOptions{}, arena_);
     const SpanSet set = dialect_.write(trace, DialectOptions{}, arena_);
-    ASSERT_EQ(set.spans.size(), 3U) << id;
+    // Root, group, generation, and the attempts that an answer tells of.
+    ASSERT_GE(set.spans.size(), 3U) << id;
+    ASSERT_LE(set.spans.size(), 3U + trace.attempts.size()) << id;
     for (const Span& span : set.spans) check_span(span, id);
     check_generation(trace, set.spans[2], id);
     ++checked_;

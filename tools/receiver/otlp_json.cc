@@ -234,7 +234,9 @@ class Reader {
     each(json, "links", [&](const Json& item) { link(item, *out.add_links()); });
     integer_member<std::uint32_t>(json, "droppedLinksCount",
                                   [&](auto value) { out.set_dropped_links_count(value); });
-    message(json, "status", *out.mutable_status(), &Reader::status);
+    member(json, "status", [&](const Json& item) {  // one that is not there stays away
+      if (expect_object(item)) status(item, *out.mutable_status());
+    });
     integer_member<std::uint32_t>(json, "flags", [&](auto value) { out.set_flags(value); });
   }
 

@@ -17,6 +17,7 @@
 #include "exporters/registry.h"
 #include "exporters/write.h"
 #include "tests/unit/exporters/destinations/service_account.h"
+#include "tests/unit/exporters/firehose_text.h"
 
 namespace sidecast {
 
@@ -357,7 +358,8 @@ std::string written(const Format& format, bool privacy) {
   trace.end = kNow + std::chrono::seconds(1);
   ByteBuffer out;
   write_record(trace, format, {.enabled = privacy}, arena, out);
-  return std::string(out.view());
+  return format.encoder->name == "firehose_record" ? firehose_text(out.view())
+                                                   : std::string(out.view());
 }
 
 TEST_P(Conformance, PrivacyModeLeavesNoContent) {

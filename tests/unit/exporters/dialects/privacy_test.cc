@@ -1,14 +1,13 @@
 #include "exporters/dialects/privacy.h"
 
-#include <algorithm>
 #include <string>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "engine/base/base64.h"
 #include "exporters/registry.h"
 #include "tests/unit/exporters/dialects/trace_fixture.h"
+#include "tests/unit/exporters/firehose_text.h"
 
 namespace sidecast {
 namespace {
@@ -55,22 +54,12 @@ Trace secret_trace(Arena& arena) {
   return trace;
 }
 
-// What a record of Firehose wraps in base64.
-std::string unwrapped(std::string_view record) {
-  constexpr std::string_view kBefore = R"({"Data":")";
-  std::string text(record.substr(kBefore.size(), record.size() - kBefore.size() - 2));
-  std::replace(text.begin(), text.end(), '+', '-');
-  std::replace(text.begin(), text.end(), '/', '_');
-  while (text.ends_with('=')) text.pop_back();
-  return from_base64url(text).value_or("");
-}
-
 std::string encoded(const Trace& trace, const DialectEntry& dialect, const Encoder& encoder,
                     Arena& arena) {
   DialectOptions options;
   ByteBuffer out;
   encoder.write(trace, dialect.write(trace, options, arena), out);
-  return encoder.name == "firehose_record" ? unwrapped(out.view()) : std::string(out.view());
+  return encoder.name == "firehose_record" ? firehose_text(out.view()) : std::string(out.view());
 }
 
 TEST(Privacy, NoContentLeavesInAnyDialectOrEncoding) {
