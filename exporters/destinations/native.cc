@@ -52,6 +52,8 @@ std::string json_string(Text text) {
 }
 
 std::string json_member(Text json, const char* name) {
+  if (json.empty())
+    return {};  // a view of nothing may have no address, which the parser copies from
   simdjson::dom::parser parser;
   std::string_view text;
   if (parser.parse(json.data(), json.size())[name].get(text) != simdjson::SUCCESS) return {};
