@@ -117,8 +117,27 @@ void keep_attempts(const ArenaVector<Attempt>& from, ArenaVector<Attempt>& to) {
   for (Attempt& attempt : to) attempt.error_message = {};
 }
 
+// A reason is a code of the provider's; a sentence in its place is content.
+bool is_code(Text text) {
+  constexpr std::size_t kCodeBytesMax = 64;
+  return text.size() <= kCodeBytesMax && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  c == '_' || c == '-' || c == '.' || c == ':' || c == '/';
+         });
+}
+
+void keep_reasons(std::span<const Text> from, ArenaVector<Text>& to) {
+  for (const Text reason : from) {
+    if (is_code(reason)) to.push_back(reason);
+  }
+}
+
 void keep_facts(const Trace& from, Trace& to) {
-  keep_all(from.facts, to.facts);
+  for (const Metadatum& fact : from.facts) {
+    const auto* const text = std::get_if<Text>(&fact.value);
+    const bool is_reason = fact.key == "native_finish_reason" && text != nullptr;
+    if (!is_reason || is_code(*text)) to.facts.push_back(fact);
+  }
   // That tools were used is not content; which, and with what, is.
   const auto count = [&to](Text name, std::size_t value) {
     if (value != 0) to.facts.push_back({name, static_cast<std::int64_t>(value), false});
@@ -162,8 +181,7 @@ Trace redact(const Trace& trace, const std::vector<std::string>& keep, Arena& ar
   kept.start = trace.start;
   kept.end = trace.end;
   kept.first_token = trace.first_token;
-  const std::span<const Text> reasons = finish_reasons(trace, arena);
-  kept.finish_reasons.assign(reasons.begin(), reasons.end());
+  keep_reasons(finish_reasons(trace, arena), kept.finish_reasons);
   kept.outcome = trace.outcome;
   kept.outcome.error_message = {};  // may quote the prompt; dialects fall back to the type
   kept.shed = trace.shed;

@@ -1,5 +1,6 @@
 #include "exporters/dialects/privacy.h"
 
+#include <algorithm>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -82,6 +83,25 @@ TEST(Privacy, NoContentLeavesInAnyDialectOrEncoding) {
       }
     }
   }
+}
+
+TEST(Privacy, AReasonThatIsASentenceIsContent) {
+  Arena arena;
+  Trace trace = chat_trace(arena);
+  trace.finish_reasons.clear();
+  trace.finish_reasons.push_back("end_turn");
+  trace.finish_reasons.push_back("because you asked for it");
+  trace.facts.push_back({"native_finish_reason", Text("stopped at: my secret"), false});
+  trace.facts.push_back({"is_byok", true, false});
+  const Trace kept = redact(trace, {}, arena);
+  ASSERT_EQ(kept.finish_reasons.size(), 1U);
+  EXPECT_EQ(kept.finish_reasons[0], "end_turn");
+  const auto has = [&kept](Text key) {
+    return std::any_of(kept.facts.begin(), kept.facts.end(),
+                       [key](const Metadatum& fact) { return fact.key == key; });
+  };
+  EXPECT_FALSE(has("native_finish_reason"));
+  EXPECT_TRUE(has("is_byok"));
 }
 
 TEST(Privacy, NoneOfTheRemovedNamesIsLeft) {
