@@ -35,9 +35,18 @@ struct Header {
   std::string value;
 };
 
-// One HTTP request. Its body is a list of pieces, so that a batch's frozen bytes are sent as they
-// lie; `keep_alive` owns what the pieces view.
+// How requests travel. All but kHttp have a channel of their own (transport/channel.h), which reads
+// a request's `url` as the place, its headers as settings and its body as what to write there.
+enum class Transport : std::uint8_t {
+  kHttp,     // and gRPC
+  kFile,     // a file of this machine
+  kConsole,  // standard output or error of the engine
+};
+
+// One request. Its body is a list of pieces, so that a batch's frozen bytes are sent as they lie;
+// `keep_alive` owns what the pieces view.
 struct Request {
+  Transport transport = Transport::kHttp;
   std::string method = "POST";
   std::string url;
   bool http2 = false;  // HTTP/2 even without TLS, which negotiates it: gRPC
@@ -264,6 +273,8 @@ struct Destination {
   Result<std::unique_ptr<const Exporter>> (*make)(const OptionValues&);
   // The SQL that makes the table it writes to; null where there is none.
   std::string (*table_ddl)(const OptionValues&) = nullptr;
+  // Of all its requests. What writes to this machine is refused to tenants.
+  Transport transport = Transport::kHttp;
 };
 
 }  // namespace sidecast

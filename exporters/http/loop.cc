@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -16,6 +17,7 @@
 #include "engine/base/assert.h"
 #include "exporters/http/timers.h"
 #include "exporters/http/transfer.h"
+#include "exporters/transport/channel.h"
 
 namespace sidecast {
 namespace {
@@ -82,6 +84,7 @@ struct HttpLoop::Impl {
   Timers timers;
   std::unordered_map<CURL*, std::unique_ptr<Transfer>> open;
   std::vector<std::unique_ptr<Transfer>> idle;
+  std::map<Transport, std::unique_ptr<Channel>> channels;  // made when first needed
 };
 
 HttpLoop::Impl::Impl(Settings given) : settings(std::move(given)) {
@@ -95,6 +98,7 @@ HttpLoop::Impl::Impl(Settings given) : settings(std::move(given)) {
 }
 
 HttpLoop::Impl::~Impl() {
+  channels.clear();            // they post to the mailbox
   const WithoutSigpipe guard;  // closing a TLS connection writes to it
   for (const auto& [easy, transfer] : open) curl_multi_remove_handle(multi, easy);
   open.clear();
@@ -230,6 +234,12 @@ void HttpLoop::post(Task task) {
 }
 
 void HttpLoop::send(Request request, const TransferOptions& options, Completion completion) {
+  if (request.transport != Transport::kHttp) {
+    auto& channel = impl_->channels[request.transport];
+    if (channel == nullptr) channel = make_channel(request.transport, *this);
+    channel->send(std::move(request), options, std::move(completion));
+    return;
+  }
   impl_->send(std::move(request), options, std::move(completion));
 }
 

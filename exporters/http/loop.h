@@ -77,10 +77,11 @@ class HttpLoop {
   // (moodycamel queue, eventfd-like wake-up through curl_multi_wakeup).
   void post(Task task);
 
-  // Starts one request. The completion runs once, later, on the loop's thread, never inside send().
-  // HTTP/2 is negotiated by ALPN over TLS; cleartext uses HTTP/1.1 with keep-alive. The body's
-  // bytes are read where they lie until the completion has run; redirects are not followed. Beyond
-  // connections_max requests wait, and their timeout runs meanwhile.
+  // Starts one request; one that does not travel by HTTP goes to the channel of its transport. The
+  // completion runs once, later, on the loop's thread, never inside send(). HTTP/2 is negotiated by
+  // ALPN over TLS; cleartext uses HTTP/1.1 with keep-alive. The body's bytes are read where they
+  // lie until the completion has run; redirects are not followed. Beyond connections_max requests
+  // wait, and their timeout runs meanwhile.
   void send(Request request, const TransferOptions& options, Completion completion);
   TimerId after(std::chrono::milliseconds delay, Task task);
   void cancel(TimerId timer);
