@@ -118,13 +118,14 @@ int rotate(const SealOptions& options) {
     return failed("the key came from the environment; put it into a file and name it by --key-file",
                   kExitUsage);
   }
-  auto old_text = read_file(found->file, kKeyFileBytesMax);
-  if (!old_text) return failed(old_text.error().message());
+  auto read = read_file(found->file, kKeyFileBytesMax);
+  if (!read) return failed(read.error().message());
+  std::string& old_text = *read;
   const LockedBytes new_key = SealKeys::new_key_line();
-  LockedBytes both(new_key.size() + old_text->size());
+  LockedBytes both(new_key.size() + old_text.size());
   new_key.view().copy(both.data(), new_key.size());
-  old_text->copy(both.data() + new_key.size(), old_text->size());
-  wipe(old_text->data(), old_text->size());
+  old_text.copy(both.data() + new_key.size(), old_text.size());
+  wipe(old_text.data(), old_text.size());
   const auto keys = SealKeys::parse(both.view());
   if (!keys) return failed(fmt::format("{}: {}", found->file, keys.error().message()));
   const auto rotated = reseal_files(options.rotate, *keys);
