@@ -41,6 +41,7 @@ MODULES = [
             "exporters/exchange.h",
             "exporters/compress/compress.h",
             "exporters/http/egress.h",
+            "exporters/compress/decompress.h",
             "exporters/http/loop.h",
         ],
         "it sees the ring's reader side and exporters by name only",
