@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/log.h"
+#include "engine/base/set_aside.h"
 
 namespace sidecast {
 namespace {
@@ -94,6 +95,7 @@ void RingKeeper::set_aside(const RingHandle& handle) {
   std::error_code error;
   std::filesystem::create_directories(aside_, error);
   const int failed = error ? error.value() : handle.ring->keep_in(aside_);
+  bound_set_aside(aside_, {});
   const std::string fate = failed == 0
                                ? "moved to " + aside_
                                : fmt::format("removed, since it cannot be kept in {} ({})", aside_,
