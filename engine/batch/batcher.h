@@ -10,16 +10,16 @@
 #include <vector>
 
 #include "engine/base/clock.h"
+#include "engine/batch/freezer.h"
 #include "engine/batch/plan.h"
 #include "engine/batch/sealed_batch.h"
 #include "engine/fates/fate_log.h"
-#include "exporters/compress/compress.h"
 
 namespace sidecast {
 
 class Batcher {
  public:
-  using Submit = std::function<void(SealedBatchPtr)>;  // thread-safe
+  using Submit = Freezer::Submit;  // thread-safe
 
   // `body_bytes_total` counts the heap that frozen bodies hold, over all workers; no batch is
   // larger than `batch_bytes_max`, unless a single record is.
@@ -45,28 +45,13 @@ class Batcher {
                      Shrinking shrinking, Instant sealed_at);
 
  private:
-  struct OpenBatch {
-    std::vector<stage::EntryRef> entries;
-    std::uint64_t bytes = 0;
-    std::uint64_t spans = 0;
-    Instant oldest;
-    Shrinking shrinking;
-    std::shared_ptr<const ByteBuffer> shrunk;
-  };
-  [[nodiscard]] bool fits(const OpenBatch& open, const stage::Entry& entry,
-                          const PlannedGroup& group) const;
-  void seal(const PlannedGroupPtr& group, OpenBatch& open, std::uint64_t destinations, Instant now);
+  void seal(const PlannedGroupPtr& group, OpenBatch& open, Instant now);
 
   PlanPtr plan_;
-  std::uint64_t batch_bytes_max_;
-  std::atomic<std::uint64_t>& body_bytes_total_;
-  Submit submit_;
-  fates::FateLog fates_;
-  Compressor compressor_;
+  Freezer freezer_;
   std::vector<OpenBatch> open_;     // by group
   std::vector<std::size_t> begun_;  // groups whose batch is not empty, each once
   std::size_t open_entries_ = 0;
-  std::vector<Bytes> pieces_;  // reused
 };
 
 }  // namespace sidecast
