@@ -48,7 +48,7 @@ Status make_directories(const std::string& ring_dir, const EnginePaths& paths) {
   if (shm::RingDirectory::open(ring_dir, reason) == nullptr) {
     return fail(with_advice_on_rights(Error(reason), ring_dir));
   }
-  for (const std::string& directory : {paths.directory, paths.stage}) {
+  for (const std::string& directory : {paths.directory, paths.stage, paths.spool}) {
     std::error_code error;
     std::filesystem::create_directories(directory, error);
     if (error) {

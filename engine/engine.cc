@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <functional>
 #include <future>
+#include <mutex>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -31,6 +33,7 @@
 #include "engine/lock.h"
 #include "engine/recovery.h"
 #include "engine/reload.h"
+#include "engine/spooling.h"
 #include "engine/stage/redo.h"
 #include "engine/stage/stage.h"
 #include "exporters/http/loop.h"
@@ -94,6 +97,8 @@ struct Engine::Impl {
   void submit(SealedBatchPtr sealed);
   void ask_for_room(bool urgent);
   [[nodiscard]] Deliverer::Missing missing() const noexcept;
+  Status open_spool(std::vector<stage::RedoLog*>& logs);
+  void stop_spool(Instant deadline);
   void beat(ledger::EngineState state);
   void verify_ledger(std::string_view when);
   bool run(const std::atomic<bool>& stop);
@@ -115,6 +120,7 @@ struct Engine::Impl {
   std::unique_ptr<stage::RedoLog> ring_redo;
   std::unique_ptr<HttpLoop> loop;
   std::unique_ptr<Deliverer> deliverer;
+  std::unique_ptr<Spooling> spooling;  // null: no spool
   std::vector<std::unique_ptr<Worker>> workers;
   std::unique_ptr<RingKeeper> keeper;
   std::atomic<std::size_t> next_refreeze{0};
@@ -194,6 +200,7 @@ Status Engine::Impl::recover() {
     logs.push_back(kept->get());
   }
 
+  if (Status opened = open_spool(logs); !opened) return opened;
   auto segments = stage->recover();
   if (!segments) return fail(std::move(segments.error()));
   std::vector<std::shared_ptr<shm::Ring>> rings = directory->discover();
@@ -208,6 +215,9 @@ Status Engine::Impl::recover() {
         const auto found = std::find_if(rings.begin(), rings.end(),
                                         [&](const auto& one) { return one->info().uuid == uuid; });
         return found == rings.end() ? nullptr : found->get();
+      },
+      .spool_segment = [&](std::uint64_t id) -> spool::SegmentState* {
+        return spooling == nullptr ? nullptr : spooling->state_of(id);
       }};
   bool redone = false;
   for (stage::RedoLog* const log : logs) redone = log->recover(targets) || redone;
@@ -215,6 +225,8 @@ Status Engine::Impl::recover() {
   std::erase_if(rings, [](const auto& ring) { return ring->is_removed(); });
   reconcile_rings(rings, directory->quarantined(), *ledger, *ring_redo);
   drop_damaged(*segments, *ledger, *settle_redo, *stage);
+
+  if (spooling != nullptr) spooling->recover(*segments);
 
   Recovery recovery = sort_entries(std::move(*segments), *plan, *ledger, *stage, worker_count);
   if (redone || recovery.entries > 0) {
@@ -232,6 +244,7 @@ Status Engine::Impl::recover() {
             std::move(group), std::move(entries), destinations, sealed_at, shrinking);
       },
       fates_of(worker_count));
+  if (spooling != nullptr) spooling->connect(*deliverer);
   for (std::size_t i = 0; i < worker_count; ++i) {
     workers.push_back(std::make_unique<Worker>(
         Worker::Context{.index = static_cast<std::uint32_t>(i),
@@ -312,19 +325,48 @@ void Engine::Impl::free_slots() {
                    [this](const auto& worker) { return worker->follows(*plan); })) {
     return;
   }
-  if (destinations > 0) {
-    std::vector<DestinationIndex> retired;
-    in_delivery([&] { retired = deliverer->retire(destinations); });
-    for (const DestinationIndex index : retired) ledger->free_destination(index);
+  std::unique_lock<std::mutex> pause;
+  if (spooling != nullptr) {
+    pause = spooling->try_pause();
+    if (!pause) return;  // the next time, then
   }
+  std::vector<DestinationIndex> retired;
+  std::set<GroupIndex> asked_for;
+  in_delivery([&] {
+    if (destinations > 0) retired = deliverer->retire(destinations);
+    if (deliverer->spool() != nullptr) asked_for = deliverer->spool()->groups_asked_for();
+  });
+  for (const DestinationIndex index : retired) ledger->free_destination(index);
   if (groups == 0) return;
   const std::vector<bool> staged = groups_staged(*ledger, paths.stage);
   for (std::size_t i = 0; i < staged.size(); ++i) {
     const auto index = static_cast<GroupIndex>(i);
     const bool is_free = ledger->group(index).member_count == 0;
-    if (is_free || staged[i] || plan->group_by_slot.contains(index)) continue;
+    if (is_free || staged[i] || asked_for.contains(index)) continue;
+    if (plan->group_by_slot.contains(index)) continue;
     ledger->free_group(index);
   }
+}
+
+Status Engine::Impl::open_spool(std::vector<stage::RedoLog*>& logs) {
+  auto opened = Spooling::open(*config, {.paths = paths,
+                                         .ledger = *ledger,
+                                         .stage = *stage,
+                                         .loop = *loop,
+                                         .budget = budget,
+                                         .body_bytes_total = body_bytes,
+                                         .relieve = [this] { ask_for_room(false); }});
+  if (!opened) return fail(std::move(opened.error()));
+  spooling = std::move(*opened);
+  if (spooling != nullptr) logs.push_back(&spooling->redo());
+  return {};
+}
+
+void Engine::Impl::stop_spool(Instant deadline) {
+  if (spooling == nullptr) return;
+  std::vector<stage::Segment*> segments;
+  for (const auto& worker : workers) worker->list_segments(segments);
+  spooling->stop(std::move(segments), *plan, deadline);
 }
 
 void Engine::Impl::submit(SealedBatchPtr sealed) {
@@ -397,6 +439,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
     threads.emplace_back([&worker] { worker->run(); });
   }
   std::thread delivery([this] { loop->run(); });
+  if (spooling != nullptr) spooling->run();
 
   const auto workers_quiet = [this] {
     return std::all_of(workers.begin(), workers.end(),
@@ -405,7 +448,8 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   // But for what is held for nobody: time alone settles that.
   const auto stage_settled = [this] { return stage->unsettled() <= deliverer->held(); };
   const auto everything_settled = [&] {
-    return keeper->all_drained() && workers_quiet() && stage_settled();
+    return keeper->all_drained() && workers_quiet() && stage_settled() &&
+           spooled_records(*ledger, plan.get()) == 0;
   };
 
   Reloader reloader(options.loader, options.reload_asked, paths,
@@ -443,7 +487,8 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   beat(ledger::EngineState::kStopping);
   for (const auto& worker : workers) worker->stop_reading();
   const Instant deadline = monotonic_now() + config->shutdown_deadline;
-  while (!done && monotonic_now() < deadline && !(workers_quiet() && stage_settled())) {
+  const Instant flush_until = spooling == nullptr ? deadline : deadline - spooling->begin_to_end();
+  while (!done && monotonic_now() < flush_until && !(workers_quiet() && stage_settled())) {
     std::this_thread::sleep_for(kEndingPoll);
   }
   loop->stop();
@@ -451,9 +496,11 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   deliverer->finish_log();
   for (const auto& worker : workers) worker->stop();
   for (std::thread& thread : threads) thread.join();
+  stop_spool(deadline);
   keeper->remove_drained();  // and finds no ring: nobody would read it
 
-  const bool nothing_left = keeper->all_drained() && stage->unsettled() == 0;
+  const bool nothing_left =
+      keeper->all_drained() && stage->unsettled() == 0 && spooled_records(*ledger, plan.get()) == 0;
   verify_ledger("at the end");
   beat(ledger::EngineState::kStopped);
   if (stage->unsettled() > 0) {

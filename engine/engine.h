@@ -8,8 +8,9 @@
 //
 // Start: lock, ledger, stage, redo records, plan, recovered batches, threads. Stop: workers read no
 // more and seal what is open; delivery goes on until all is settled or the deadline; then delivery
-// ends, then workers. What is not settled stays in the stage for the next start. Reload: a new plan
-// is made beside the old one, then delivery goes over to it, then each worker between two records.
+// ends, then workers; what is not settled goes to the spool, or stays in the stage for the next
+// start. Reload: a new plan is made beside the old one, then delivery goes over to it, then each
+// worker between two records.
 #pragma once
 
 #include <atomic>

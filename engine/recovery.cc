@@ -66,11 +66,13 @@ void drop_damaged(const std::vector<std::unique_ptr<stage::Segment>>& segments, 
   std::uint64_t lost = 0;
   for (std::size_t i = 0; i < pending.size(); ++i) {
     ledger::DestinationSlot& slot = ledger.destination(static_cast<DestinationIndex>(i));
-    std::uint64_t routed = 0;
+    std::uint64_t routed = slot.adopted.load(kRelaxed);
     for (const ledger::RouteCounters& route : slot.route) routed += route.routed.load(kRelaxed);
-    std::uint64_t settled = slot.delivered.load(kRelaxed) + pending[i];
+    std::uint64_t settled = slot.delivered.load(kRelaxed) + pending[i] +
+                            slot.spooled_in.load(kRelaxed) - slot.spooled_out.load(kRelaxed);
     for (const ledger::Counter& counter : slot.rejected) settled += counter.load(kRelaxed);
     for (const ledger::Counter& counter : slot.dropped) settled += counter.load(kRelaxed);
+    for (const ledger::Counter& counter : slot.spool_dropped) settled += counter.load(kRelaxed);
     if (routed <= settled) continue;
     auto& damaged = slot.dropped[static_cast<std::size_t>(ledger::DropReason::kDamaged)];
     redo.set_counter(ledger, damaged, damaged.load(kRelaxed) + routed - settled);

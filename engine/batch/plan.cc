@@ -143,16 +143,16 @@ Result<PlanPtr> make_plan(const RunningConfig& running, Ledger& ledger, const Pl
 
 void mark_destinations(const Plan& plan, Ledger& ledger) {
   using ledger::DestinationState;
-  // relaxed, all of them: figures for stats.
-  for (std::size_t i = 0; i < ledger.destination_count(); ++i) {
-    ledger.destination(static_cast<DestinationIndex>(i))
-        .state.store(DestinationState::kRemoved, std::memory_order_relaxed);
-  }
+  // Each is stored once: the spooler must not see one removed that stays.
+  std::vector<DestinationState> states(ledger.destination_count(), DestinationState::kRemoved);
   for (const PlannedDestination& destination : plan.destinations) {
     const bool enabled = destination.group != nullptr;
-    ledger.destination(destination.slot)
-        .state.store(enabled ? DestinationState::kOk : DestinationState::kDisabled,
-                     std::memory_order_relaxed);
+    states[destination.slot] = enabled ? DestinationState::kOk : DestinationState::kDisabled;
+  }
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    // relaxed: figures for stats.
+    ledger.destination(static_cast<DestinationIndex>(i))
+        .state.store(states[i], std::memory_order_relaxed);
   }
 }
 

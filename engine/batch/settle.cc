@@ -95,6 +95,25 @@ void Settler::rejected(const RecordRange& range, DestinationIndex destination, s
   settle(range, bit, ledger_.destination(destination).rejected[static_cast<std::size_t>(reason)]);
 }
 
+void Settler::spooled(std::span<const stage::EntryRef> entries, std::uint64_t bits,
+                      std::span<const DestinationIndex> destinations, spool::SegmentState& state,
+                      std::uint32_t ordinal) {
+  for (const stage::EntryRef& ref : entries) redo_.clear_bits(*ref.segment, *ref.entry, bits);
+  std::uint64_t pending = 0;
+  for (std::size_t i = 0; i < destinations.size(); ++i) {
+    pending |= std::uint64_t{1} << i;
+    ledger::Counter& counter = ledger_.destination(destinations[i]).spooled_in;
+    redo_.set_counter(ledger_, counter, value_of(counter) + entries.size());
+  }
+  redo_.set_spooled(state, ordinal, pending);
+  redo_.commit();
+  for (const stage::EntryRef& ref : entries) {
+    // relaxed: only this thread clears bits.
+    if (ref.entry->pending.load(std::memory_order_relaxed) == 0) stage_.settled(*ref.segment);
+  }
+  settled_.fetch_add(entries.size(), std::memory_order_relaxed);
+}
+
 void Settler::dropped(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
                       ledger::DropReason reason) {
   tell(range, destination, fates::Fate::kDropped, static_cast<std::uint8_t>(reason));

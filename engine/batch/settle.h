@@ -6,10 +6,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "engine/batch/sealed_batch.h"
 #include "engine/fates/fate_log.h"
 #include "engine/ledger/ledger.h"
+#include "engine/spool/state.h"
 #include "engine/stage/redo.h"
 #include "exporters/exporter.h"
 
@@ -35,6 +37,13 @@ class Settler {
                 RejectReason reason);
   void dropped(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
                ledger::DropReason reason);
+
+  // Moves records into the spool, where that frame holds them: their `bits` are cleared, the frame
+  // waits for `destinations`, the bits' from the lowest on, and they count as spooled. At most
+  // spool::kFrameRecordsMax records.
+  void spooled(std::span<const stage::EntryRef> entries, std::uint64_t bits,
+               std::span<const DestinationIndex> destinations, spool::SegmentState& state,
+               std::uint32_t ordinal);
 
   // Records settled since the start: shows that there is progress. Any thread.
   [[nodiscard]] std::uint64_t settled() const noexcept {

@@ -1,5 +1,7 @@
 #include "engine/config/config.h"
 
+#include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
 
@@ -23,6 +25,12 @@ constexpr Between<std::uint32_t> kIdCharacters{16, 4096};
 constexpr Between<milliseconds> kBatchAges{milliseconds(10), hours(1)};
 constexpr Between<milliseconds> kShutdownDeadlines{milliseconds(0), hours(1)};
 constexpr Between<milliseconds> kGiveUpAfter{std::chrono::seconds(1), hours(24 * 7)};
+constexpr Between<std::uint64_t> kSpoolLimits{4ULL << 20U, 1ULL << 50U};
+constexpr Between<milliseconds> kSpoolAges{std::chrono::seconds(1), hours(24 * 365)};
+constexpr Between<milliseconds> kSpoolAfter{milliseconds(0), hours(24)};
+// Of memory_limit, for what is known in memory of each batch on disk, which is so many bytes.
+constexpr std::uint64_t kSpoolIndexShare = 16;
+constexpr std::uint64_t kSpoolBatchBytes = 64;
 constexpr Between<std::uint64_t> kRingSizes{1ULL << 20U, 4ULL << 30U};
 constexpr Between<std::uint32_t> kLanes{1, 16};
 constexpr Between<std::uint64_t> kRecordSizes{4ULL << 10U, 1ULL << 30U};
@@ -104,6 +112,52 @@ void read_limits(MapReader& reader, Config& config) {
   config.give_up_after = std::chrono::ceil<std::chrono::seconds>(give_up_after);
 }
 
+void read_spool_dir(MapReader& spool, const MapReader& reader, std::string& directory) {
+  auto dir = spool.read_text("dir");
+  if (dir && !dir->text.starts_with('/')) {
+    spool.context().problems.error(dir->position, "'dir' must be an absolute path");
+  } else if (dir) {
+    directory = std::move(dir->text);
+  } else if (!spool.has("dir")) {
+    spool.context().problems.error(
+        reader.position_of("spool"),
+        "'spool' needs 'dir': a directory on disk for what outlives memory");
+  }
+}
+
+// After read_limits().
+void read_spool(MapReader& reader, Config& config) {
+  const YamlNode* const map = reader.read_map("spool");
+  if (map == nullptr) return;
+  spool::Settings settings;
+  MapReader spool(*map, reader.context());
+  read_spool_dir(spool, reader, settings.directory);
+  spool.read_size("limit", settings.limit_bytes, kSpoolLimits);
+  milliseconds age_max = reader.has("give_up_after") ? config.give_up_after : settings.age_max;
+  if (reader.has("give_up_after") && spool.has("age_max")) {
+    spool.error_at("age_max", "'age_max' and 'give_up_after' are the same age; set one of them");
+  }
+  spool.read_duration("age_max", age_max, kSpoolAges);
+  settings.age_max = std::chrono::ceil<std::chrono::seconds>(age_max);
+  config.give_up_after = settings.age_max;
+  spool.read_duration("after", settings.after, kSpoolAfter);
+  if (const auto sync = spool.read_text("sync")) {
+    using spool::Sync;
+    constexpr std::array<std::pair<std::string_view, Sync>, 3> kNames = {
+        {{"never", Sync::kNever}, {"always", Sync::kAlways}, {"interval", Sync::kInterval}}};
+    const auto* const named = std::find_if(
+        kNames.begin(), kNames.end(), [&](const auto& name) { return name.first == sync->text; });
+    if (named != kNames.end()) {
+      settings.sync = named->second;
+    } else {
+      spool.error_at("sync", "'sync' must be never, always or interval");
+    }
+  }
+  settings.batches_max = config.memory_limit_bytes / kSpoolIndexShare / kSpoolBatchBytes;
+  spool.finish();
+  config.spool = std::move(settings);
+}
+
 void read_destinations(MapReader& reader, std::span<const Destination* const> types,
                        Config& config) {
   Problems& problems = reader.context().problems;
@@ -159,7 +213,6 @@ void check_budget(const MapReader& reader, const Config& config) {
 }
 
 void refuse_later_keys(MapReader& reader) {
-  reader.refuse("spool", "what is not delivered in 'give_up_after' is dropped and counted");
   reader.refuse("gateways", "every ring may speak for every account");
 }
 
@@ -172,6 +225,7 @@ void read_document(const YamlNode& root, ReadContext context,
   MapReader reader(root, context);
   read_ring_dir(reader, config);
   read_limits(reader, config);
+  read_spool(reader, config);
   read_explain(reader, config);
   read_writers(reader, config);
   read_seal_key_file(reader);
@@ -199,6 +253,25 @@ Result<std::string> parse_ring_dir(std::string_view text, const std::string& fil
   const auto errors = problems.take_errors();
   if (!errors.empty()) return fail(problem_line(file, errors.front()));
   return config.ring_dir;
+}
+
+Result<std::string> parse_spool_dir(std::string_view text, const std::string& file,
+                                    const ConfigSources& sources) {
+  const auto root = parse_yaml(text);
+  if (!root) return fail(problem_line(file, root.error()));
+  std::string directory;
+  if ((*root)->kind != YamlNode::Kind::kMap) return directory;
+  Problems problems;
+  Expander expander(sources);
+  MapReader reader(**root, {problems, expander});
+  const YamlNode* const map = reader.read_map("spool");
+  static_cast<void>(problems.take_errors());  // duplicate keys are the engine's business
+  if (map == nullptr) return directory;
+  MapReader spool(*map, reader.context());
+  read_spool_dir(spool, reader, directory);
+  const auto errors = problems.take_errors();
+  if (!errors.empty()) return fail(problem_line(file, errors.front()));
+  return directory;
 }
 
 ConfigReport check_config(std::string_view text, const std::string& file,

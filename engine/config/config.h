@@ -15,6 +15,7 @@
 #include "engine/config/expand.h"
 #include "engine/config/filter_rules.h"
 #include "engine/config/problems.h"
+#include "engine/spool/settings.h"
 #include "exporters/exporter.h"
 #include "exporters/http/egress.h"
 
@@ -75,8 +76,10 @@ struct Config {
   // For the recent fates that `sidecast explain` reads; 0 = none. Unset: a small part of
   // memory_limit.
   std::optional<std::uint64_t> explain_bytes;
-  std::chrono::seconds give_up_after{300};  // a batch older than that is dropped(expired)
-  std::uint32_t id_characters_max = 128;    // of user and session ids; the rest is cut
+  // A batch older than that is dropped(expired); with a spool, that is spool.age_max.
+  std::chrono::seconds give_up_after{300};
+  std::optional<spool::Settings> spool;
+  std::uint32_t id_characters_max = 128;  // of user and session ids; the rest is cut
   // Settings published to writers; 0 = the writer's default.
   std::uint64_t ring_bytes = 0;
   std::uint32_t lanes = 0;
@@ -105,6 +108,11 @@ inline constexpr std::size_t kConfigBytesMax = 16U << 20U;
 [[nodiscard]] Result<std::string> load_ring_dir(const std::string& path);
 [[nodiscard]] Result<std::string> parse_ring_dir(std::string_view text, const std::string& file,
                                                  const ConfigSources& sources);
+
+// The spool's directory alone, in the same way; empty when there is no spool.
+[[nodiscard]] Result<std::string> load_spool_dir(const std::string& path);
+[[nodiscard]] Result<std::string> parse_spool_dir(std::string_view text, const std::string& file,
+                                                  const ConfigSources& sources);
 
 // For those who show mistakes one by one. Up to a hundred of each kind, in the order of the file.
 struct ConfigReport {

@@ -63,7 +63,9 @@ void compare_settings(const Config& before, const Config& after, ConfigDifferenc
   auto& applied = difference.applied;
   compare(applied, "batch_age_max", before.batch_age_max == after.batch_age_max);
   compare(applied, "destinations_dir", before.destinations_dir == after.destinations_dir);
-  compare(applied, "give_up_after", before.give_up_after == after.give_up_after);
+  // That of a spool is its age_max.
+  compare(applied, "give_up_after",
+          before.give_up_after == after.give_up_after || before.spool != after.spool);
   compare(applied, "shutdown_deadline", before.shutdown_deadline == after.shutdown_deadline);
   compare(applied, "writers",
           before.ring_bytes == after.ring_bytes && before.lanes == after.lanes &&
@@ -74,6 +76,7 @@ void compare_settings(const Config& before, const Config& after, ConfigDifferenc
   compare(needs_restart, "id_characters_max", before.id_characters_max == after.id_characters_max);
   compare(needs_restart, "memory_limit", before.memory_limit_bytes == after.memory_limit_bytes);
   compare(needs_restart, "ring_dir", before.ring_dir == after.ring_dir);
+  compare(needs_restart, "spool", before.spool == after.spool);
   compare(needs_restart, "workers", before.workers == after.workers);
 }
 
@@ -97,6 +100,10 @@ void keep_until_restart(const Config& before, RunningConfig& after) {
   kept->id_characters_max = before.id_characters_max;
   kept->memory_limit_bytes = before.memory_limit_bytes;
   kept->ring_dir = before.ring_dir;
+  if (kept->spool != before.spool) {
+    kept->spool = before.spool;
+    kept->give_up_after = before.give_up_after;
+  }
   kept->workers = before.workers;
   after.config = std::move(kept);
 }

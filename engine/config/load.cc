@@ -41,6 +41,12 @@ Result<std::string> load_ring_dir(const std::string& path) {
   return parse_ring_dir(*text, path, process_sources(path));
 }
 
+Result<std::string> load_spool_dir(const std::string& path) {
+  auto text = read_file(path, kConfigBytesMax);
+  if (!text) return fail(std::move(text).error());
+  return parse_spool_dir(*text, path, process_sources(path));
+}
+
 Result<ConfigReport> check_config_file(const std::string& path) {
   auto text = read_file(path, kConfigBytesMax);
   if (!text) return fail(std::move(text).error());

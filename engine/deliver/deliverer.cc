@@ -34,7 +34,7 @@ Deliverer::Deliverer(PlanPtr plan, HttpLoop& loop, Ledger& ledger, stage::RedoLo
       fates_(fates) {
   mark_destinations(*plan_, ledger_);
   for (const auto& [slot, index] : plan_->enabled_by_slot) {
-    ledger_.destination(slot).held_since_ns.store(0, std::memory_order_relaxed);
+    forget_leave(slot);
     open(plan_->destinations[index]);
   }
 }
@@ -48,7 +48,14 @@ void Deliverer::open(const PlannedDestination& destination) {
                                                             .refreeze = refreeze_,
                                                             .held = held_,
                                                             .give_up_after = give_up_after_,
-                                                            .fates = fates_});
+                                                            .fates = fates_,
+                                                            .read_back = read_back_});
+  if (outlets_[destination.slot]->has_spooled()) busy_.insert(destination.slot);
+}
+
+// Whoever holds records of it next, in the stage or in the spool, notes the time anew.
+void Deliverer::forget_leave(DestinationIndex slot) {
+  ledger_.destination(slot).held_since_ns.store(0, std::memory_order_relaxed);
 }
 
 void Deliverer::follow(PlanPtr plan) {
@@ -58,10 +65,13 @@ void Deliverer::follow(PlanPtr plan) {
   for (std::size_t slot = 0; slot < outlets_.size(); ++slot) {
     const auto index = static_cast<DestinationIndex>(slot);
     if (outlets_[slot] == nullptr || plan_->enabled_by_slot.contains(index)) continue;
+    if (outlets_[slot]->has_left()) continue;
+    forget_leave(index);
     outlets_[slot]->leave();
     busy_.insert(index);  // until it is gone
   }
   for (const auto& [slot, index] : plan_->enabled_by_slot) {
+    forget_leave(slot);
     const PlannedDestination& destination = plan_->destinations[index];
     if (slot < outlets_.size() && outlets_[slot] != nullptr) {
       outlets_[slot]->follow(destination);
@@ -79,7 +89,8 @@ std::vector<DestinationIndex> Deliverer::retire(std::size_t count_max) {
   }
   return retire_counts(ledger_, redo_, count_max, [&](DestinationIndex slot) {
     const bool has_outlet = slot < outlets_.size() && outlets_[slot] != nullptr;
-    return !has_outlet && !planned.contains(slot);
+    const bool is_asked_for = gate_ != nullptr && gate_->asks_for(slot);
+    return !has_outlet && !is_asked_for && !planned.contains(slot);
   });
 }
 
@@ -110,7 +121,21 @@ void Deliverer::tick() {
     if (outlet->is_gone()) outlet.reset();
     return outlet == nullptr || outlet->is_quiet(now);
   });
+  if (gate_ != nullptr) gate_->hand_over_aged(now);
   loop_.after(kTick, [this] { tick(); });
+}
+
+void Deliverer::use_spool(spool::Spooler& spooler, std::chrono::milliseconds after) {
+  gate_ = std::make_unique<SpoolGate>(SpoolGate::Context{.outlets = outlets_,
+                                                         .busy = busy_,
+                                                         .held = held_,
+                                                         .settler = settler_,
+                                                         .spooler = spooler,
+                                                         .after = after});
+  read_back_ = [this](const PlannedDestination& destination) { gate_->read_back(destination); };
+  for (const auto& [slot, index] : plan_->enabled_by_slot) {
+    if (outlets_[slot]->has_spooled()) busy_.insert(slot);
+  }
 }
 
 void Deliverer::finish_log() {
@@ -186,6 +211,21 @@ Outlet* Deliverer::victim(const Missing& missing, Pinned& pinned, Instant now, b
   return chosen;
 }
 
+std::uint64_t Deliverer::relieve(Outlet& outlet, Shortage shortage, Instant now, bool urgent) {
+  const std::uint64_t before = outlet.queued_bytes();
+  const auto taking = gate_ == nullptr ? spool::Spooler::Taking::kNo : gate_->takes();
+  const bool is_handed_over =
+      taking == spool::Spooler::Taking::kYes && gate_->hand_over(outlet, now);
+  // A disk that is too slow must not fill a ring, either.
+  const bool may_drop =
+      taking == spool::Spooler::Taking::kNo || (taking == spool::Spooler::Taking::kBusy && urgent);
+  if (!is_handed_over) {
+    outlet.hurry();
+    if (!may_drop || !outlet.drop_oldest(shortage)) return 0;
+  }
+  return std::max<std::uint64_t>(1, before - std::min(before, outlet.queued_bytes()));
+}
+
 void Deliverer::relieve(const std::function<Missing()>& missing, bool urgent) {
   const Instant now = monotonic_now();
   if (now < relieve_again_) return;
@@ -193,21 +233,25 @@ void Deliverer::relieve(const std::function<Missing()>& missing, bool urgent) {
   const std::uint64_t goal = std::max(first.stage_bytes, first.body_bytes);
   if (goal == 0) return;
   Pinned pins = pinned(now);
+  const bool spools = gate_ != nullptr && gate_->takes() != spool::Spooler::Taking::kNo;
+  std::uint64_t freed = spools ? gate_->bytes_on_their_way() : 0;
   // Held records have no bodies.
-  std::uint64_t dropped =
-      first.stage_bytes > 0 ? held_.drop_oldest(first.stage_bytes, first.shortage) : 0;
+  const auto drop_held = [&] {
+    return first.stage_bytes > 0 ? held_.drop_oldest(first.stage_bytes, first.shortage) : 0;
+  };
+  if (!spools) freed += drop_held();
   const auto is_missing = [&missing] {
     const Missing still = missing();
     return still.stage_bytes > 0 || still.body_bytes > 0;
   };
-  while (dropped < goal && is_missing()) {
+  while (freed < goal && is_missing()) {
     Outlet* const outlet = victim(missing(), pins, now, urgent);
     if (outlet == nullptr) break;
-    outlet->hurry();
-    const std::uint64_t before = outlet->queued_bytes();
-    if (!outlet->drop_oldest(first.shortage)) break;
-    dropped += std::max<std::uint64_t>(1, before - outlet->queued_bytes());
+    const std::uint64_t bytes = relieve(*outlet, first.shortage, now, urgent);
+    if (bytes == 0) break;
+    freed += bytes;
   }
+  if (spools && freed == 0) static_cast<void>(drop_held());
   // Segments are shared, also with requests that are under way: more drops at once might not free
   // them sooner, nor does looking more often.
   if (is_missing()) relieve_again_ = now + kReliefPause;

@@ -16,6 +16,7 @@
 #include "engine/deliver/held.h"
 #include "engine/deliver/outlet.h"
 #include "engine/deliver/pinned.h"
+#include "engine/deliver/spool_gate.h"
 
 namespace sidecast {
 
@@ -26,6 +27,10 @@ class Deliverer {
 
   // Keeps records for destinations that are not in the plan. Before the loop runs.
   void hold(std::vector<HeldRecord> records) { held_.add(std::move(records), wall_now()); }
+  // What does not fit or waits for long goes there. Before the loop runs.
+  void use_spool(spool::Spooler& spooler, std::chrono::milliseconds after);
+  // Null without a spool.
+  [[nodiscard]] SpoolGate* spool() noexcept { return gate_.get(); }
   // Delivery thread, once, before anything is submitted: starts the clock of expiry.
   void start();
   void submit(const SealedBatchPtr& sealed);
@@ -40,8 +45,9 @@ class Deliverer {
     std::uint64_t body_bytes = 0;
     Shortage shortage = Shortage::kMemoryLimit;  // of the stage
   };
-  // Drops the oldest batches of the fullest destinations that do not deliver until nothing is
-  // missing, but none that others pin. When it is urgent, so do, after them, those that deliver but
+  // Frees memory at the cost of who does not deliver, the fullest first, until nothing is missing:
+  // their oldest batches go to the spool, or, when there is none or it takes nothing, are dropped;
+  // but none that others pin. When it is urgent, so do, after them, those that deliver but
   // hold up others that get as much and take it far faster. If all are slow alike, nobody loses
   // anything: the rings fill, and gateways shed bodies, which costs less than whole records.
   void relieve(const std::function<Missing()>& missing, bool urgent);
@@ -57,6 +63,7 @@ class Deliverer {
  private:
   void tick();
   void open(const PlannedDestination& destination);
+  void forget_leave(DestinationIndex slot);
   void hold(const SealedBatch& sealed, const PlannedMember& member);
   void release(const std::vector<HeldRecord>& records);
   // Who loses its oldest batch next; null: nobody.
@@ -64,6 +71,8 @@ class Deliverer {
   [[nodiscard]] Outlet* victim(const Missing& missing, Pinned& pinned, Instant now,
                                bool urgent) const;
   [[nodiscard]] Pinned pinned(Instant now) const;
+  // Spools or drops the oldest batch; returns the bytes, 0 when there is nothing to be had now.
+  [[nodiscard]] std::uint64_t relieve(Outlet& outlet, Shortage shortage, Instant now, bool urgent);
 
   PlanPtr plan_;
   HttpLoop& loop_;
@@ -74,8 +83,11 @@ class Deliverer {
   HeldRecords held_;
   Outlet::Refreeze refreeze_;
   fates::FateLog fates_;
+  // Empty: no spool.
+  std::function<void(const PlannedDestination&)> read_back_;
   std::vector<std::unique_ptr<Outlet>> outlets_;  // by slot of the ledger; null = there is none
   std::set<DestinationIndex> busy_;               // whose outlet is not quiet
+  std::unique_ptr<SpoolGate> gate_;               // null: no spool
   Instant relieve_again_{};
 };
 

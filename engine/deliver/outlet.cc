@@ -124,11 +124,11 @@ bool Outlet::is_piece_of_search(const SealedBatch& sealed) const {
 }
 
 void Outlet::pump() {
+  ask_for_spooled();
   while (breaker_.may_send(monotonic_now())) {
     if (!search_ && ready_.empty()) {
-      if (waiting_.empty()) return;
-      const SealedBatchPtr next = std::move(waiting_.front());
-      waiting_.pop_front();
+      const SealedBatchPtr next = take_turn();
+      if (next == nullptr) return;
       expand(next, false);
       continue;
     }
@@ -513,10 +513,10 @@ std::optional<Outlet::Send> Outlet::take_oldest() {
   if (!ready_.empty()) {
     oldest = std::move(ready_.front());
     ready_.pop_front();
-  } else if (!waiting_.empty()) {
-    oldest = Send{.request = {.record_count = waiting_.front()->entries.size()},
-                  .sealed = waiting_.front()};
-    waiting_.pop_front();
+  } else if (auto& queue = restored_.empty() ? waiting_ : restored_; !queue.empty()) {
+    oldest =
+        Send{.request = {.record_count = queue.front()->entries.size()}, .sealed = queue.front()};
+    queue.pop_front();
   }
   return oldest;
 }
@@ -527,6 +527,7 @@ void Outlet::expire(Instant now) {
   };
   // A piece is as old as what it is a piece of.
   const auto is_oldest_old = [&] {
+    if (ready_.empty() && !restored_.empty()) return is_old(restored_.front());
     if (ready_.empty()) return !waiting_.empty() && is_old(waiting_.front());
     const Send& oldest = ready_.front();
     return is_old(oldest.is_piece ? search_->held : oldest.sealed);
@@ -536,6 +537,7 @@ void Outlet::expire(Instant now) {
   }
   losses_.tick(now);
   if (limit_.raise_if_due(wall_now())) keep_limit();
+  ask_for_spooled();
 }
 
 bool Outlet::delivers(Instant now) const noexcept {

@@ -54,6 +54,8 @@ class Outlet {
     HeldRecords& held;
     const std::chrono::seconds& give_up_after;
     fates::FateLog fates;
+    // Asks for the oldest batch that is spooled for a destination; empty: there is no spool.
+    const std::function<void(const PlannedDestination&)>& read_back;
   };
 
   Outlet(PlannedDestination destination, Context context);
@@ -66,6 +68,7 @@ class Outlet {
   void follow(PlannedDestination destination);
   // It is in no plan any more.
   void leave();
+  [[nodiscard]] bool has_left() const noexcept { return has_left_; }
   // After leave(): nothing of it is under way.
   [[nodiscard]] bool is_gone() const noexcept {
     return has_left_ && !search_ && breaker_.under_way() == 0;
@@ -79,12 +82,29 @@ class Outlet {
   // Drops the oldest waiting batch for want of memory. False: nothing waits.
   bool drop_oldest(Shortage shortage);
 
+  // ---- the spool (outlet_spool.cc)
+  // The oldest records that can go there, all of one batch; of one that delivers, what came last
+  // waits longest for its turn.
+  [[nodiscard]] std::optional<RecordRange> take_for_spool(bool delivers);
+  // That batch, if it waits whole.
+  [[nodiscard]] std::optional<RecordRange> take_for_spool(const SealedBatch* sealed);
+  // Waiting for its turn, but not yet tried, since before that instant; null = none.
+  [[nodiscard]] const SealedBatch* waiting_since(Instant before) const noexcept;
+  // The spool did not take them.
+  void put_back(const RecordRange& range);
+  // The spool's answer: a batch, and that this was all.
+  void submit_restored(SealedBatchPtr sealed);
+  void read_back_answered(bool found);
+  // Something that it may ask back.
+  [[nodiscard]] bool has_spooled() const noexcept;
+
   // The loop has ended, nothing more will be dropped: says what losses came to.
   void finish_log() { losses_.finish(); }
 
   // What drop_oldest() would drop, or null.
   [[nodiscard]] const SealedBatch* oldest() const noexcept {
     if (!ready_.empty()) return ready_.front().sealed.get();
+    if (!restored_.empty()) return restored_.front().get();
     return waiting_.empty() ? nullptr : waiting_.front().get();
   }
   // It took something not long ago, or has only just begun to fail.
@@ -97,11 +117,13 @@ class Outlet {
   [[nodiscard]] double recent_bytes(Instant now) const noexcept;
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] bool idle() const noexcept {
-    return waiting_.empty() && ready_.empty() && !search_ && breaker_.under_way() == 0;
+    return waiting_.empty() && restored_.empty() && ready_.empty() && !search_ &&
+           breaker_.under_way() == 0;
   }
   // Nothing to do for it until the next submit(), and nothing that others are measured by.
   [[nodiscard]] bool is_quiet(Instant now) const noexcept {
-    return idle() && !has_left_ && !delivers(now) && !accepts(now) && losses_.is_quiet();
+    return idle() && !has_left_ && !delivers(now) && !accepts(now) && losses_.is_quiet() &&
+           !has_spooled();
   }
   // Where entries may be staged for it: group, and its bit there.
   struct Place {
@@ -131,6 +153,9 @@ class Outlet {
   [[nodiscard]] fates::PartNote part_of(const Send& send) const;
   void tell_answer(const Send& send, const Verdict& verdict, Milliseconds took);
   void pump();
+  // What is older has its turn first, but what is new is not kept for ever; null = nothing waits.
+  [[nodiscard]] SealedBatchPtr take_turn();
+  void ask_for_spooled();
   void expand(const SealedBatchPtr& sealed, bool is_piece);
   void start(Send send);
   void finish(Send send, Breaker::Round round, const Verdict& verdict, const TransferTimes& times);
@@ -185,6 +210,10 @@ class Outlet {
   std::vector<Place> places_;
   bool has_left_ = false;
   std::deque<SealedBatchPtr> waiting_;
+  std::deque<SealedBatchPtr> restored_;  // out of the spool, oldest first
+  std::size_t asked_ = 0;                // batches of the spool that are on their way
+  Instant ask_again_{};
+  std::size_t turns_ = 0;
   std::deque<Send> ready_;          // requests of the oldest batches, next first
   std::uint64_t queued_bytes_ = 0;  // uncompressed, of records not yet settled
   Breaker breaker_;

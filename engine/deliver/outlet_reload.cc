@@ -71,9 +71,11 @@ void Outlet::leave() {
     const RecordRange range = range_of(send);
     hold(*range.sealed, range.first, range.count);
   }
-  for (const SealedBatchPtr& sealed : waiting_) hold(*sealed, 0, sealed->entries.size());
+  for (auto* const queue : {&restored_, &waiting_}) {
+    for (const SealedBatchPtr& sealed : *queue) hold(*sealed, 0, sealed->entries.size());
+    queue->clear();
+  }
   ready_.clear();
-  waiting_.clear();
   queued_bytes_ = 0;
   // Else it is under way or in a worker's hand, and comes back.
   if (has_piece_at_hand) hold_search();

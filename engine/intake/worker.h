@@ -67,6 +67,10 @@ class Worker {
   void adopt(Recovered recovered);
 
   void run();  // until stop()
+  // Of the stage; once it has ended.
+  void list_segments(std::vector<stage::Segment*>& segments) const {
+    for (const auto& segment : writer_.segments()) segments.push_back(segment.get());
+  }
 
   // ---- any thread
   // Reads no further record and seals what is open; batches may still be frozen again.

@@ -19,7 +19,7 @@
 namespace sidecast::ledger {
 
 inline constexpr std::uint64_t kMagic = 0x314C545341434453ULL;  // "SDCASTL1" in little-endian order
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 inline constexpr std::size_t kWorkersMax = 8;
 inline constexpr std::size_t kGroupMembersMax = 64;  // bits of an entry's pending mask
 inline constexpr std::size_t kGroupsMax = 16'384;
@@ -97,6 +97,22 @@ struct RetiredDestinations {
   Counter retries;
   Counter bytes_uncompressed;
   Counter bytes_sent;
+  Counter adopted;  // part of matched and routed
+};
+
+// Without a spool, its directory is empty. Writer: the spooler; of the directory, the engine while
+// it starts. Figures: what is exact stands with the destinations.
+enum class SpoolState : std::uint32_t { kNone, kOk, kFull, kUnusable };
+inline constexpr std::array<const char*, 4> kSpoolStates = {"none", "ok", "full", "unusable"};
+struct SpoolBlock {
+  std::atomic<SpoolState> state;
+  std::uint32_t padding;
+  std::atomic<std::uint64_t> bytes;  // of its files
+  std::atomic<std::uint64_t> limit_bytes;
+  std::atomic<std::uint64_t> segments;
+  std::atomic<std::uint64_t> batches;
+  std::atomic<std::uint64_t> records;  // a record for each destination that must still take it
+  std::array<char, 256> directory;     // zero-terminated
 };
 
 enum class EngineState : std::uint32_t { kNever, kRunning, kStopping, kStopped };
@@ -130,6 +146,7 @@ struct LedgerHeader {
   std::array<Counter, kWorkersMax> oversized;
   // Behind the blocks as well.
   RetiredDestinations retired_destinations;
+  SpoolBlock spool;
 };
 
 // Members never change place while the slot is in use. Free: member_count is 0.
@@ -181,6 +198,17 @@ struct DestinationSlot {
   std::atomic<std::uint64_t> batch_bytes_max;
   std::atomic<std::uint64_t> record_bytes_refused;
   std::atomic<std::int64_t> limit_learnt_ns;  // unix time
+
+  // ---- the spool. What is in it: spooled_in - spooled_out. Both move with the pending bits of the
+  // stage or the state of the spool's segment (spool/state.h), in one redo record.
+  // Writer: the delivery thread; the engine while it starts and when it has stopped.
+  Counter spooled_in;
+  // Back into the stage, or to their end. Writer from here on: the spooler; the engine as above.
+  Counter spooled_out;
+  std::array<Counter, 8> spool_dropped;  // by DropReason
+  // Of an earlier ledger, found in the spool after a power cut, a reboot or a replay: counted in
+  // here and as spooled_in. They are part of matched and routed, so that the sums close.
+  Counter adopted;
 };
 
 static_assert(sizeof(LedgerHeader) <= 4096);

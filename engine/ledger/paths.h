@@ -14,6 +14,7 @@ struct EnginePaths {
   std::string ledger = directory + "/ledger";
   std::string fates = directory + "/fates";
   std::string stage = directory + "/stage";
+  std::string spool = directory + "/spool";  // states of the spool's segments
   std::string quarantine = directory + "/quarantine";
   [[nodiscard]] std::string redo(const std::string& owner) const {
     return directory + "/redo-" + owner;

@@ -18,11 +18,13 @@ std::uint64_t load(const Counter& counter) {
 }
 
 bool is_settled(const DestinationSlot& slot) {
-  std::uint64_t routed = 0;
+  if (load(slot.spooled_in) != load(slot.spooled_out)) return false;
+  std::uint64_t routed = load(slot.adopted);
   for (const ledger::RouteCounters& route : slot.route) routed += load(route.routed);
   std::uint64_t settled = load(slot.delivered);
   for (const Counter& counter : slot.rejected) settled += load(counter);
   for (const Counter& counter : slot.dropped) settled += load(counter);
+  for (const Counter& counter : slot.spool_dropped) settled += load(counter);
   return routed == settled;
 }
 
@@ -47,6 +49,7 @@ class Mover {
     }
     redo_.set_counter(ledger_, to, load(to) + sum);
   }
+  void forget(Counter& counter) { redo_.set_counter(ledger_, counter, 0); }
   void count_one(Counter& counter) { redo_.set_counter(ledger_, counter, load(counter) + 1); }
   void commit() { redo_.commit(); }
 
@@ -58,16 +61,18 @@ class Mover {
 void move_counts(DestinationSlot& slot, Ledger& ledger, stage::RedoLog& redo) {
   ledger::RetiredDestinations& sums = ledger.header().retired_destinations;
   Mover mover(ledger, redo);
-  std::array<Counter*, ledger::kWorkersMax> matched{};
+  // And what was adopted from the spool, which is part of both.
+  std::array<Counter*, ledger::kWorkersMax + 1> matched{};
   std::array<Counter*, ledger::kWorkersMax> filtered{};
   std::array<Counter*, ledger::kWorkersMax> sampled_out{};
-  std::array<Counter*, ledger::kWorkersMax> routed{};
+  std::array<Counter*, ledger::kWorkersMax + 1> routed{};
   for (std::size_t i = 0; i < ledger::kWorkersMax; ++i) {
     matched[i] = &slot.route[i].matched;
     filtered[i] = &slot.route[i].filtered;
     sampled_out[i] = &slot.route[i].sampled_out;
     routed[i] = &slot.route[i].routed;
   }
+  matched.back() = routed.back() = &slot.adopted;
   mover.move_sum(matched, sums.matched);
   mover.move_sum(filtered, sums.filtered);
   mover.move_sum(sampled_out, sums.sampled_out);
@@ -75,8 +80,11 @@ void move_counts(DestinationSlot& slot, Ledger& ledger, stage::RedoLog& redo) {
   mover.move(slot.delivered, sums.delivered);
   for (std::size_t i = 0; i < slot.rejected.size(); ++i) {
     mover.move(slot.rejected[i], sums.rejected[i]);
-    mover.move(slot.dropped[i], sums.dropped[i]);
+    mover.move_sum(std::array{&slot.dropped[i], &slot.spool_dropped[i]}, sums.dropped[i]);
   }
+  mover.move(slot.adopted, sums.adopted);
+  mover.forget(slot.spooled_in);
+  mover.forget(slot.spooled_out);
   mover.move(slot.rejected_spans, sums.rejected_spans);
   mover.move(slot.shrunk, sums.shrunk);
   mover.move(slot.requests, sums.requests);

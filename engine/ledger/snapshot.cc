@@ -122,7 +122,16 @@ DestinationStats destination_stats(const DestinationSlot& slot, std::uint64_t pe
   stats.delivered = load(slot.delivered);
   stats.rejected = reasons(ledger::kRejectReasons, slot.rejected);
   stats.dropped = reasons(ledger::kDropReasons, slot.dropped);
+  stats.adopted = load(slot.adopted);
+  stats.matched += stats.adopted;
+  stats.routed += stats.adopted;
+  for (std::size_t i = 0; i < stats.dropped.size(); ++i) {
+    stats.dropped[i].second += load(slot.spool_dropped[i]);
+  }
   stats.pending = pending;
+  // In this order: what moves meanwhile is rather missing than below zero.
+  const std::uint64_t out = load(slot.spooled_out);
+  stats.spooled = load(slot.spooled_in) - out;
   stats.shrunk = load(slot.shrunk);
   stats.rejected_spans = load(slot.rejected_spans);
   stats.requests = load(slot.requests);
@@ -133,6 +142,17 @@ DestinationStats destination_stats(const DestinationSlot& slot, std::uint64_t pe
   stats.latency_ms_p99 = latency_quantile_ms(slot.latency, 0.99);
   stats.last_error = text_of(slot.last_error);
   return stats;
+}
+
+SpoolStats spool_stats(const ledger::SpoolBlock& block) {
+  const auto state = static_cast<std::size_t>(block.state.load(std::memory_order_relaxed));
+  return {.directory = text_of(block.directory),
+          .state = state < ledger::kSpoolStates.size() ? ledger::kSpoolStates[state] : "?",
+          .bytes = load(block.bytes),
+          .limit_bytes = load(block.limit_bytes),
+          .segments = load(block.segments),
+          .batches = load(block.batches),
+          .records = load(block.records)};
 }
 
 void add_rings(const std::string& ring_dir, StatsSnapshot& stats) {
@@ -212,6 +232,7 @@ void add_retired(const ledger::RetiredDestinations& sums, StatsSnapshot& stats) 
   retired.retries = load(sums.retries);
   retired.bytes_uncompressed = load(sums.bytes_uncompressed);
   retired.bytes_sent = load(sums.bytes_sent);
+  retired.adopted = load(sums.adopted);
 }
 
 }  // namespace
@@ -226,6 +247,7 @@ Result<StatsSnapshot> read_stats(const std::string& ring_dir) {
   }
   StatsSnapshot stats;
   stats.engine = engine_stats((*ledger)->header());
+  stats.spool = spool_stats((*ledger)->header().spool);
   add_rings(ring_dir, stats);
   add_ledger(**ledger, stats.records);
   const std::vector<std::uint64_t> pending = count_pending(**ledger, paths.stage);

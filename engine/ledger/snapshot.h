@@ -15,6 +15,17 @@
 
 namespace sidecast {
 
+// Of the engine's figures; the directory is empty without a spool.
+struct SpoolStats {
+  std::string directory;
+  std::string state;  // ok | full | unusable
+  std::uint64_t bytes = 0;
+  std::uint64_t limit_bytes = 0;
+  std::uint64_t segments = 0;
+  std::uint64_t batches = 0;
+  std::uint64_t records = 0;  // each once for every destination that must still take it
+};
+
 struct EngineStats {
   std::string version;
   std::int64_t pid = 0;
@@ -80,6 +91,8 @@ struct DestinationStats {
   ReasonCounts dropped;
   std::uint64_t pending = 0;  // counted from the stage, not computed from the others
   std::uint64_t spooled = 0;
+  // Of an earlier ledger, found in the spool: part of matched and routed.
+  std::uint64_t adopted = 0;
   std::uint64_t shrunk = 0;          // part of delivered: with content shortened
   std::uint64_t rejected_spans = 0;  // raw number of partial answers
   std::uint64_t requests = 0;
@@ -95,6 +108,7 @@ struct DestinationStats {
 struct StatsSnapshot {
   EngineStats engine;
   RecordStats records;
+  SpoolStats spool;
   std::vector<RingStats> rings;
   std::vector<DestinationStats> destinations;
   // Sums of those that are gone for long.

@@ -146,6 +146,18 @@ void RedoLog::clear_pending(Segment& segment, Entry& entry, std::uint8_t bit) {
   operation.values = {segment.key().worker, segment.key().sequence, segment.offset_of(&entry)};
 }
 
+void RedoLog::clear_bits(Segment& segment, Entry& entry, std::uint64_t bits) {
+  note(Kind::kClearBits, &entry).values = {segment.key().worker, segment.key().sequence,
+                                           segment.offset_of(&entry), bits};
+}
+
+void RedoLog::set_spooled(spool::SegmentState& state, std::uint32_t ordinal,
+                          std::uint64_t pending) {
+  Operation& operation = note(Kind::kSpooled, &state);
+  operation.small = ordinal;
+  operation.values = {state.segment_id(), pending};
+}
+
 void RedoLog::remove_ring(shm::Ring& ring) {
   const auto uuid = std::bit_cast<UuidWords>(ring.info().uuid);
   note(Kind::kRemoveRing, &ring).values = {uuid[0], uuid[1]};
@@ -191,6 +203,13 @@ void RedoLog::apply(const Operation& operation, void* target) noexcept {
       static_cast<Entry*>(target)->pending.fetch_and(~(std::uint64_t{1} << operation.small),
                                                      std::memory_order_release);
       break;
+    case Kind::kClearBits:
+      // release: as above.
+      static_cast<Entry*>(target)->pending.fetch_and(~v[3], std::memory_order_release);
+      break;
+    case Kind::kSpooled:
+      static_cast<spool::SegmentState*>(target)->set(operation.small, v[1]);
+      break;
     case Kind::kRemoveRing:
       // Held already, but when this is done again: its owner is still dead.
       if (static_cast<shm::Ring*>(target)->try_retire()) static_cast<shm::Ring*>(target)->remove();
@@ -224,6 +243,12 @@ void* RedoLog::find(const Operation& operation, const RedoTargets& targets) {
                  ? nullptr
                  : found->entry_at(v[2]);
     }
+    case Kind::kClearBits: {
+      Segment* const found = segment();
+      return found == nullptr ? nullptr : found->entry_at(v[2]);
+    }
+    case Kind::kSpooled:
+      return targets.spool_segment ? targets.spool_segment(v[0]) : nullptr;
   }
   return nullptr;
 }

@@ -19,6 +19,7 @@
 
 #include "engine/base/result.h"
 #include "engine/ledger/ledger.h"
+#include "engine/spool/state.h"
 #include "engine/stage/segment.h"
 #include "shm/reader.h"
 
@@ -29,6 +30,7 @@ struct RedoTargets {
   Ledger* ledger = nullptr;
   std::function<Segment*(SegmentKey)> segment;
   std::function<shm::Ring*(const shm::RingUuid&)> ring;
+  std::function<spool::SegmentState*(std::uint64_t id)> spool_segment;  // may be empty: no spool
 };
 
 class RedoLog {
@@ -49,6 +51,9 @@ class RedoLog {
   void set_head(Segment& segment, std::uint64_t head);
   void release(shm::Ring& ring, std::uint32_t lane, shm::LaneCursor cursor);
   void clear_pending(Segment& segment, Entry& entry, std::uint8_t bit);
+  void clear_bits(Segment& segment, Entry& entry, std::uint64_t bits);
+  // Who still has to take a frame of the spool.
+  void set_spooled(spool::SegmentState& state, std::uint32_t ordinal, std::uint64_t pending);
   void remove_ring(shm::Ring& ring);   // that is retired and drained
   void discard_ring(shm::Ring& ring);  // that is hostile
   [[nodiscard]] bool empty() const noexcept { return live_.empty(); }
@@ -61,7 +66,9 @@ class RedoLog {
     kRelease,
     kClearPending,
     kRemoveRing,
-    kDiscardRing
+    kDiscardRing,
+    kClearBits,
+    kSpooled
   };
   struct Operation {
     Kind kind;

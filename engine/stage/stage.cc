@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
 #include <system_error>
 
 #include <fmt/format.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
+#include "engine/base/set_aside.h"
 
 namespace sidecast::stage {
 
@@ -193,6 +195,7 @@ void Stage::set_damaged_aside() {
     std::filesystem::rename(one.path, one.path + ".damaged", error);
     if (error) std::filesystem::remove(one.path, error);
   }
+  if (!damaged_.empty()) bound_set_aside(directory_, ".damaged");
   damaged_.clear();
 }
 
@@ -247,17 +250,27 @@ void StageWriter::note_heads(RedoLog& redo) {
   heads_.clear();
 }
 
-void StageWriter::collect() {
+void StageWriter::collect(bool all, const std::function<void(const Segment&)>& settled) {
   // acquire: pairs with the count-down's release; the entries' last bits were cleared before it.
   constexpr auto kAcquire = std::memory_order_acquire;
-  if (active_ != nullptr && stage_.is_short() && active_->open_entries.load(kAcquire) == 1) {
+  if (active_ != nullptr && (all || stage_.is_short()) &&
+      active_->open_entries.load(kAcquire) == 1) {
     release_active();
   }
   const auto free_from = std::stable_partition(
       segments_.begin(), segments_.end(),
       [](const auto& segment) { return segment->open_entries.load(kAcquire) != 0; });
-  for (auto it = free_from; it != segments_.end(); ++it) stage_.take_back(std::move(*it));
+  for (auto it = free_from; it != segments_.end(); ++it) {
+    if (settled) settled(**it);
+    stage_.take_back(std::move(*it));
+  }
   segments_.erase(free_from, segments_.end());
+}
+
+std::uint64_t StageWriter::bytes() const noexcept {
+  return std::accumulate(
+      segments_.begin(), segments_.end(), std::uint64_t{0},
+      [](std::uint64_t sum, const auto& segment) { return sum + segment->file_bytes(); });
 }
 
 void StageWriter::trim() {

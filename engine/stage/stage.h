@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -130,6 +131,9 @@ class StageWriter {
   // Segments of an earlier engine become this writer's to free; nothing is appended to them.
   void adopt(std::vector<std::unique_ptr<Segment>> segments);
 
+  // Names segments from the one after that on.
+  void start_after(std::uint64_t sequence) noexcept { next_sequence_ = sequence + 1; }
+
   // Makes sure that entries of `bytes` in all can be appended: those of one record, which must not
   // be staged by halves. False: the stage is at its limit (or the file system full); this writer
   // stands in line then: try again once something was settled, or forgo().
@@ -141,8 +145,13 @@ class StageWriter {
   // Notes the heads of every segment written to since the last call.
   void note_heads(RedoLog& redo);
   // Takes segments back whose entries are all settled, some of them for use again; while somebody
-  // waits, the one being written to as well.
-  void collect();
+  // waits, or with `all`, the one being written to as well. `settled` is told of each before.
+  void collect(bool all = false, const std::function<void(const Segment&)>& settled = {});
+  // Of its segments' files, settled or not.
+  [[nodiscard]] std::uint64_t bytes() const noexcept;
+  [[nodiscard]] const std::vector<std::unique_ptr<Segment>>& segments() const noexcept {
+    return segments_;
+  }
   // Gives the memory of all but one spare back: for when nothing comes.
   void trim();
 

@@ -26,10 +26,12 @@ constexpr std::string_view kEngine =
 # A batch is sent when it is full or this old.
 #batch_age_max: 1s
 
-# After SIGTERM, what is not delivered by then stays in memory for the next start.
+# After SIGTERM, what is not delivered by then waits for the next start: in the spool, if there is
+# one, else in memory.
 #shutdown_deadline: 10s
 
-# A batch that could not be delivered for so long is dropped, and counted as expired.
+# A batch that could not be delivered for so long is dropped, and counted as expired. With a spool
+# the default is 24h.
 #give_up_after: 5m
 
 # User and session ids are cut to so many characters; `sidecast stats --json` counts them as ids_cut.
@@ -46,6 +48,15 @@ constexpr std::string_view kEngine =
 
 # Private addresses that tenants' destinations may reach as well.
 #egress: {allow: [10.1.0.0/16]}
+
+# What outlives memory_limit, what waits for a dead destination for longer than `after`, and what
+# SIGTERM could not deliver goes to disk, up to `limit`; then the oldest is dropped and counted. It
+# survives a reboot; `sync: interval` or `always` makes it survive a power cut, too.
+#spool:
+#  dir: /var/lib/sidecast/spool
+#  limit: 10GiB
+#  after: 30s
+#  sync: never
 
 # What gateways follow when they open a ring. Sizes and lanes are their own choice unless set here;
 # `enabled: false` switches every writer off at once.

@@ -74,6 +74,22 @@ void write_records(JsonWriter& json, const RecordStats& records) {
   json.end_object();
 }
 
+void write_spool(JsonWriter& json, const SpoolStats& spool) {
+  if (spool.directory.empty()) {
+    json.null();
+    return;
+  }
+  json.begin_object();
+  json.key("dir").string(spool.directory);
+  json.key("state").string(spool.state);
+  write_counts(json, {{"bytes", spool.bytes},
+                      {"limit", spool.limit_bytes},
+                      {"segments", spool.segments},
+                      {"batches", spool.batches},
+                      {"records", spool.records}});
+  json.end_object();
+}
+
 void write_ring(JsonWriter& json, const RingStats& ring) {
   json.begin_object();
   json.key("file").string(ring.file_name);
@@ -104,6 +120,7 @@ void write_destination(JsonWriter& json, const DestinationStats& destination) {
   write_reasons(json, "dropped", destination.dropped);
   write_counts(json, {{"pending", destination.pending},
                       {"spooled", destination.spooled},
+                      {"adopted", destination.adopted},
                       {"shrunk", destination.shrunk},
                       {"rejected_spans", destination.rejected_spans},
                       {"requests", destination.requests},
@@ -172,6 +189,16 @@ std::string engine_lines(const StatsSnapshot& stats, const Style& style) {
       human_count(records.poison), human_count(records.forbidden), human_count(records.unrouted),
       human_count(records.routable));
   return out;
+}
+
+std::string spool_line(const StatsSnapshot& stats, const Style& style) {
+  const SpoolStats& spool = stats.spool;
+  if (spool.directory.empty()) return {};
+  const std::string shown = spool.state == "ok" ? style.good(spool.state) : style.bad(spool.state);
+  return fmt::format("{}    {}, {}, {} of {} in {}, {} batches, {}\n", style.bold("spool"), shown,
+                     printable(spool.directory, kErrorBytesMax), human_bytes(spool.bytes),
+                     human_bytes(spool.limit_bytes), human_count(spool.segments, "segment"),
+                     human_count(spool.batches), human_count(spool.records, "record"));
 }
 
 Table ring_table(const StatsSnapshot& stats) {
@@ -284,6 +311,8 @@ std::string stats_json(const StatsSnapshot& stats) {
   write_engine(json, stats.engine);
   json.key("records");
   write_records(json, stats.records);
+  json.key("spool");
+  write_spool(json, stats.spool);
   json.key("rings").begin_array();
   for (const RingStats& ring : stats.rings) write_ring(json, ring);
   json.end_array();
@@ -299,7 +328,7 @@ std::string stats_json(const StatsSnapshot& stats) {
 }
 
 std::string stats_tables(const StatsSnapshot& stats, const Style& style) {
-  std::string out = engine_lines(stats, style);
+  std::string out = engine_lines(stats, style) + spool_line(stats, style);
   if (!stats.rings.empty()) out += "\n" + ring_table(stats).render(style);
   if (!stats.destinations.empty()) {
     out +=

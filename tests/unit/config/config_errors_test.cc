@@ -51,7 +51,7 @@ TEST(ConfigErrors, OfTheEngineSettingsSayWhereAndWhat) {
        "gw.yaml:1:1: unknown key 'destinatoins'; did you mean 'destinations'?"},
       {"\n  colour: red\n",
        "gw.yaml:2:3: unknown key 'colour'; known here: ring_dir, memory_limit, workers, "
-       "id_characters_max, batch_age_max, shutdown_deadline, give_up_after, explain, "
+       "id_characters_max, batch_age_max, shutdown_deadline, give_up_after, spool, explain, "
        "writers, seal_key_file, egress, destinations_dir, destinations"},
       {"egress: {allow: [10.0.0.0/40]}\n",
        "gw.yaml:1:10: '10.0.0.0/40' needs a number from 0 to 32 after its /"},
@@ -174,11 +174,21 @@ TEST(ConfigErrors, OfWhatADestinationMustHave) {
   for (const Case& c : cases) EXPECT_EQ(errors_of(c.text), Lines{std::string(c.error)}) << c.text;
 }
 
+TEST(ConfigErrors, OfASpool) {
+  const std::vector<Case> cases = {
+      {"spool: {limit: 10GiB}\n",
+       "gw.yaml:1:1: 'spool' needs 'dir': a directory on disk for what outlives memory"},
+      {"spool: {dir: spool}\n", "gw.yaml:1:14: 'dir' must be an absolute path"},
+      {"spool: {dir: /x, sync: sometimes}\n",
+       "gw.yaml:1:18: 'sync' must be never, always or interval"},
+      {"give_up_after: 1h\nspool: {dir: /x, age_max: 2h}\n",
+       "gw.yaml:2:18: 'age_max' and 'give_up_after' are the same age; set one of them"},
+  };
+  for (const Case& c : cases) EXPECT_EQ(errors_of(c.text), Lines{std::string(c.error)}) << c.text;
+}
+
 TEST(ConfigErrors, OfWhatIsNotBuiltYetAreNeverSilence) {
   const std::vector<Case> cases = {
-      {"spool: {dir: /x}\n",
-       "gw.yaml:1:1: 'spool' is not supported yet; what is not delivered in 'give_up_after' is "
-       "dropped and counted"},
       {"gateways: []\n",
        "gw.yaml:1:1: 'gateways' is not supported yet; every ring may speak for every account"},
   };

@@ -179,6 +179,24 @@ TEST(Config, ExpandsReferencesAnywhereInAValueButNotInWhatTheyGive) {
   EXPECT_EQ(destination.options.get("project"), "p-0.5-${env:KEY}-${env:KEY}");
 }
 
+TEST(Config, ASpoolGivesUpLater) {
+  EXPECT_FALSE(must_read("").spool);
+  EXPECT_EQ(must_read("").give_up_after, std::chrono::minutes(5));
+  const Config config = must_read(
+      "spool: {dir: /var/lib/spool, limit: 1GiB, after: 5s, sync: interval}\nmemory_limit: "
+      "64MiB\n");
+  ASSERT_TRUE(config.spool);
+  EXPECT_EQ(config.spool->directory, "/var/lib/spool");
+  EXPECT_EQ(config.spool->limit_bytes, 1U << 30U);
+  EXPECT_EQ(config.spool->after, std::chrono::seconds(5));
+  EXPECT_EQ(config.spool->sync, spool::Sync::kInterval);
+  EXPECT_EQ(config.spool->age_max, std::chrono::hours(24));
+  EXPECT_EQ(config.give_up_after, std::chrono::hours(24));
+  EXPECT_EQ(must_read("spool: {dir: /x, age_max: 2d}\n").give_up_after, std::chrono::hours(48));
+  EXPECT_EQ(must_read("spool: {dir: /x}\ngive_up_after: 1h\n").spool->age_max,
+            std::chrono::hours(1));
+}
+
 TEST(Config, AliasesShareSettings) {
   const Config config = must_read(R"(
 destinations:

@@ -92,6 +92,46 @@ TEST_F(Retire, WhatIsNotSettledStays) {
   EXPECT_EQ(retire(10, ~DestinationIndex{0}).size(), 1U);
 }
 
+TEST_F(Retire, WhatIsInTheSpoolStays) {
+  const DestinationIndex goes = add(1);
+  ledger::DestinationSlot& slot = ledger_->destination(goes);
+  // Three were spooled and dropped there, but for one that is back in the stage.
+  slot.route[0].routed = 3;
+  slot.spooled_in = 3;
+  slot.spooled_out = 3;
+  slot.spool_dropped[1] = 2;
+  EXPECT_TRUE(retire(10, ~DestinationIndex{0}).empty());
+  slot.delivered = 1;
+  slot.spooled_in = 4;  // a fourth is on disk, and its routing is not seen yet
+  EXPECT_TRUE(retire(10, ~DestinationIndex{0}).empty());
+  slot.spooled_out = 4;
+  EXPECT_EQ(retire(10, ~DestinationIndex{0}), std::vector{goes});
+}
+
+TEST_F(Retire, WhatWasAdoptedAndDroppedInTheSpoolIsPartOfTheSums) {
+  const DestinationIndex goes = add(1);
+  ledger::DestinationSlot& slot = ledger_->destination(goes);
+  slot.route[0].matched = 4;
+  slot.route[0].routed = 4;
+  slot.adopted = 6;
+  slot.delivered = 3;
+  slot.dropped[0] = 2;
+  slot.spool_dropped[0] = 5;
+  slot.spooled_in = 6;
+  slot.spooled_out = 6;
+  EXPECT_EQ(retire(10, ~DestinationIndex{0}), std::vector{goes});
+  const ledger::RetiredDestinations& sums = ledger_->header().retired_destinations;
+  EXPECT_EQ(sums.matched.load(kRelaxed), 10U);
+  EXPECT_EQ(sums.routed.load(kRelaxed), 10U);
+  EXPECT_EQ(sums.adopted.load(kRelaxed), 6U);
+  EXPECT_EQ(sums.delivered.load(kRelaxed), 3U);
+  EXPECT_EQ(sums.dropped[0].load(kRelaxed), 7U);
+  EXPECT_EQ(slot.adopted.load(kRelaxed), 0U);
+  EXPECT_EQ(slot.spool_dropped[0].load(kRelaxed), 0U);
+  EXPECT_EQ(slot.spooled_in.load(kRelaxed), 0U);
+  EXPECT_EQ(slot.spooled_out.load(kRelaxed), 0U);
+}
+
 TEST_F(Retire, TenThousandsThatComeAndGoNeverFillTheLedger) {
   for (int number = 0; number < 40'000; ++number) {
     const DestinationIndex index = add(number);

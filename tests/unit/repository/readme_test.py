@@ -42,8 +42,8 @@ class Readme(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_its_config_is_valid(self):
-        # The others are parts of one: a destination's rules, a tenant's file.
-        self.assertEqual(len(blocks("yaml")), 3)
+        # The others are parts of one: a destination's rules, a tenant's file, the spool.
+        self.assertEqual(len(blocks("yaml")), 4)
         with tempfile.TemporaryDirectory() as folder:
             config = pathlib.Path(folder) / "sidecast.yaml"
             config.write_text(blocks("yaml")[0])

@@ -60,6 +60,8 @@ StatsSnapshot snapshot() {
   destination.rejected = {{"rejected", 0}, {"partial", 2}};
   destination.dropped = {{"expired", 0}};
   destination.pending = 3;
+  destination.spooled = 3;
+  destination.adopted = 1;
   destination.requests = 5;
   destination.retries = 2;
   destination.bytes_uncompressed = 4096;
@@ -68,6 +70,13 @@ StatsSnapshot snapshot() {
   destination.latency_ms_p99 = 20;
   destination.last_error = "503 from collector";
   stats.destinations.push_back(destination);
+  stats.spool = {.directory = "/var/lib/spool",
+                 .state = "full",
+                 .bytes = 4096,
+                 .limit_bytes = 8192,
+                 .segments = 1,
+                 .batches = 2,
+                 .records = 3};
   return stats;
 }
 
@@ -86,12 +95,14 @@ TEST(StatsText, JsonHasThePromisedShape) {
     "records": {"calls": 12, "written": 10, "shed": 1, "dropped": {"full": 2, "busy": 0, "too_large": 0},
                 "unread": 1, "read": 9, "malformed": 0, "oversized": 0, "poison": 0, "forbidden": 0,
                 "unrouted": 2, "routable": 7, "ids_cut": 1},
+    "spool": {"dir": "/var/lib/spool", "state": "full", "bytes": 4096, "limit": 8192, "segments": 1, "batches": 2,
+              "records": 3},
     "rings": [{"file": "r.ring", "pid": 7, "process": "gate\u001bway", "state": "live", "lanes": 4,
                "capacity_bytes": 16777216, "used_bytes": 3, "used_bytes_max": 4, "written": 10, "shed": 1,
                "dropped": {"full": 2, "busy": 0, "too_large": 0}}],
     "destinations": [{"name": "arize-prod", "type": "arize", "state": "backing off", "matched": 7, "filtered": 0,
                       "sampled_out": 1, "routed": 6, "delivered": 1234567, "rejected": {"rejected": 0, "partial": 2},
-                      "dropped": {"expired": 0}, "pending": 3, "spooled": 0, "shrunk": 0, "rejected_spans": 0, "requests": 5,
+                      "dropped": {"expired": 0}, "pending": 3, "spooled": 3, "adopted": 1, "shrunk": 0, "rejected_spans": 0, "requests": 5,
                       "retries": 2, "bytes_uncompressed": 4096, "bytes_sent": 1000,
                       "latency_ms": {"p50": 1.5, "p99": 20}, "last_error": "503 from collector"}]})"));
   EXPECT_EQ(stats_json(snapshot()).find('\n'), std::string::npos);
@@ -103,6 +114,11 @@ TEST(StatsText, TablesNameEveryLossAndItsReason) {
             std::string::npos)
       << text;
   EXPECT_NE(text.find("1,234,567"), std::string::npos);
+  EXPECT_NE(
+      text.find(
+          "spool    full, /var/lib/spool, 4.0 KiB of 8.0 KiB in 1 segment, 2 batches, 3 records"),
+      std::string::npos)
+      << text;
   EXPECT_NE(text.find("arize-prod: 2 rejected(partial)"), std::string::npos);
   EXPECT_NE(text.find("arize-prod: last error: 503 from collector"), std::string::npos);
 }

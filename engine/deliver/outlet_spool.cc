@@ -1,0 +1,130 @@
+// An outlet's dealings with the spool: which of its batches can wait on disk, and when it takes
+// some back.
+#include <algorithm>
+#include <utility>
+
+#include "engine/deliver/outlet.h"
+
+namespace sidecast {
+namespace {
+
+using ledger::DestinationState;
+
+// Batches out of the spool that one destination may have in memory: enough that none is waited
+// for; of one that fails, the next probe.
+constexpr std::size_t kLookAhead = 4;
+// Of so many turns one is for what is new, while there is older work from the spool.
+constexpr std::size_t kTurns = 4;
+constexpr std::chrono::milliseconds kAskPause{200};
+
+}  // namespace
+
+SealedBatchPtr Outlet::take_turn() {
+  const bool is_turn_of_new = ++turns_ % kTurns == 0;
+  auto& queue = restored_.empty() || (is_turn_of_new && !waiting_.empty()) ? waiting_ : restored_;
+  if (queue.empty()) return nullptr;
+  SealedBatchPtr next = std::move(queue.front());
+  queue.pop_front();
+  return next;
+}
+
+bool Outlet::has_spooled() const noexcept {
+  if (!context_.read_back) return false;
+  const ledger::DestinationSlot& counts = context_.ledger.destination(destination_.slot);
+  // relaxed: a hint; the spool knows.
+  return counts.spooled_in.load(std::memory_order_relaxed) !=
+         counts.spooled_out.load(std::memory_order_relaxed);
+}
+
+void Outlet::ask_for_spooled() {
+  if (has_left_ || !has_spooled()) return;
+  const Instant now = monotonic_now();
+  if (now < ask_again_) return;
+  const bool is_ok = state_ == DestinationState::kOk;
+  if (!is_ok && !(idle() && breaker_.may_send(now))) return;
+  const std::size_t wanted = is_ok ? kLookAhead : 1;
+  while (restored_.size() + asked_ < wanted) {
+    ++asked_;
+    context_.read_back(destination_);
+  }
+}
+
+void Outlet::submit_restored(SealedBatchPtr sealed) {
+  if (has_left_) {
+    hold(*sealed, 0, sealed->entries.size());
+    return;
+  }
+  if (sealed->group != destination_.group) note_place(*sealed->group);
+  if (idle() && state_ == DestinationState::kOk) delivered_at_ = monotonic_now();
+  queued_bytes_ += sealed->batch->uncompressed_bytes;
+  restored_.push_back(std::move(sealed));
+  pump();
+}
+
+void Outlet::read_back_answered(bool found) {
+  // An answer may be to an outlet before this one.
+  asked_ -= std::min<std::size_t>(asked_, 1);
+  if (!found) ask_again_ = monotonic_now() + kAskPause;
+}
+
+std::optional<RecordRange> Outlet::take_for_spool(bool delivers) {
+  std::optional<RecordRange> taken;
+  const auto take_front = [&](std::deque<SealedBatchPtr>& queue) {
+    taken = RecordRange{queue.front(), 0, queue.front()->entries.size()};
+    queue.pop_front();
+  };
+  // Pieces of a search are soon decided.
+  const auto ready =
+      std::find_if(ready_.begin(), ready_.end(), [](const Send& send) { return !send.is_piece; });
+  if (!delivers && ready != ready_.end()) {
+    taken = range_of(*ready);
+    ready_.erase(ready);
+  } else if (!delivers && !restored_.empty()) {
+    take_front(restored_);
+  } else if (!waiting_.empty()) {
+    take_front(waiting_);
+  }
+  if (taken) retire(taken->sealed, taken->count);
+  return taken;
+}
+
+std::optional<RecordRange> Outlet::take_for_spool(const SealedBatch* sealed) {
+  std::optional<RecordRange> taken;
+  for (auto* const queue : {&waiting_, &restored_}) {
+    const auto found = std::find_if(queue->begin(), queue->end(),
+                                    [&](const auto& one) { return one.get() == sealed; });
+    if (found == queue->end()) continue;
+    taken = RecordRange{*found, 0, sealed->entries.size()};
+    queue->erase(found);
+    break;
+  }
+  const auto ready = std::find_if(ready_.begin(), ready_.end(), [&](const Send& send) {
+    return !send.is_piece && send.sealed.get() == sealed &&
+           send.request.record_count == sealed->entries.size();
+  });
+  if (!taken && ready != ready_.end()) {
+    taken = range_of(*ready);
+    ready_.erase(ready);
+  }
+  if (taken) retire(taken->sealed, taken->count);
+  return taken;
+}
+
+const SealedBatch* Outlet::waiting_since(Instant before) const noexcept {
+  const bool is_old = !waiting_.empty() && waiting_.front()->sealed_at < before;
+  return is_old ? waiting_.front().get() : nullptr;
+}
+
+// Its requests were made before a reload that may have come meanwhile, so they are made anew.
+void Outlet::put_back(const RecordRange& range) {
+  if (has_left_) {
+    hold(*range.sealed, range.first, range.count);
+  } else if (range.count == range.sealed->entries.size()) {
+    queued_bytes_ += range.sealed->batch->uncompressed_bytes;
+    waiting_.push_front(range.sealed);
+  } else {
+    refreeze(range.sealed, {range.first, range.count});
+  }
+}
+
+}  // namespace sidecast

@@ -1,0 +1,241 @@
+// What a spool finds at a start. With the state of a segment, it goes on exactly where the last
+// engine ended. Without (a reboot, a power cut, a replay wrote it), the segment's own files say who
+// has not got what, and those records are counted in: as adopted, which makes them part of matched
+// and routed, and as spooled, so that the sums close. Either way a start never fails for what it
+// finds here: what is broken is set aside, and what the ledger knew of it is dropped(damaged).
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/base/set_aside.h"
+#include "engine/base/test_point.h"
+#include "engine/spool/spool.h"
+
+namespace sidecast::spool {
+namespace {
+
+std::uint64_t all_bits(std::size_t count) noexcept {
+  return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+}
+
+// No thread runs yet.
+std::uint64_t value_of(const ledger::Counter& counter) {
+  return counter.load(std::memory_order_relaxed);
+}
+
+void set_path_aside(const std::string& path) {
+  std::error_code error;
+  std::filesystem::rename(path, path + ".damaged", error);
+  if (error) std::filesystem::remove(path, error);
+}
+
+}  // namespace
+
+struct Spool::Recovery {
+  stage::RedoLog& redo;
+  Recovered found;
+  void note_flaw(const std::string& flaw) {
+    if (found.first_flaw.empty()) found.first_flaw = flaw;
+  }
+};
+
+std::optional<std::vector<DestinationIndex>> Spool::slots_of(const FrameHead& head) {
+  std::vector<DestinationIndex> slots;
+  for (const DestinationName& name : head.destinations) {
+    const std::size_t known = ledger_.destination_count();
+    auto slot = ledger_.find_or_add_destination(identity_of(name), name_of(name), type_of(name));
+    if (!slot) return std::nullopt;
+    if (*slot >= known) {
+      ledger_.destination(*slot).state.store(ledger::DestinationState::kRemoved,
+                                             std::memory_order_relaxed);
+    }
+    slots.push_back(*slot);
+  }
+  return slots;
+}
+
+void Spool::add_frame(Held& held, const SegmentFile::Found& found,
+                      const std::vector<DestinationIndex>& slots) {
+  const std::uint32_t ordinal = found.head.ordinal;
+  if (held.frames.size() <= ordinal) held.frames.resize(ordinal + std::size_t{1});
+  held.frames[ordinal] = {.offset = found.offset,
+                          .size_bytes = static_cast<std::uint32_t>(found.head.size_bytes),
+                          .records = found.head.record_count,
+                          .destinations = set_id(slots),
+                          .sealed_ns = found.head.sealed_ns};
+  held.oldest_ns =
+      held.oldest_ns == 0 ? found.head.sealed_ns : std::min(held.oldest_ns, found.head.sealed_ns);
+}
+
+void Spool::adopt(Held& held, const SegmentFile::Scan& scan, Recovery& recovery) {
+  const auto done = held.file->read_done();
+  for (const SegmentFile::Found& found : scan.frames) {
+    const std::uint32_t ordinal = found.head.ordinal;
+    const auto slots = slots_of(found.head);
+    if (!slots) {
+      recovery.note_flaw("the ledger has no room for another destination");
+      held.is_damaged = true;
+      continue;
+    }
+    add_frame(held, found, *slots);
+    // An earlier start came so far before it was killed.
+    const bool is_counted = ordinal < held.state->frames();
+    const std::uint64_t pending =
+        is_counted ? held.state->pending(ordinal) : all_bits(slots->size()) & ~(*done)[ordinal];
+    if (pending == 0) continue;
+    for (std::size_t bit = 0; bit < slots->size(); ++bit) {
+      if ((pending >> bit & 1U) == 0) continue;
+      recovery.found.adopted += found.head.record_count;
+      ledger::DestinationSlot& slot = ledger_.destination((*slots)[bit]);
+      if (is_counted) continue;
+      for (ledger::Counter* const counter : {&slot.adopted, &slot.spooled_in}) {
+        recovery.redo.set_counter(ledger_, *counter, value_of(*counter) + found.head.record_count);
+      }
+    }
+    if (!is_counted) {
+      recovery.redo.set_spooled(*held.state, ordinal, pending);
+      recovery.redo.commit();
+      SIDECAST_TEST_POINT("spool.adopted");
+    }
+    enqueue(held, ordinal, pending);
+  }
+  held.state->end_adopting();
+}
+
+void Spool::go_on(Held& held, const SegmentFile::Scan& scan) {
+  const std::uint32_t frames = held.state->frames();
+  const auto done = held.file->read_done();
+  std::uint64_t committed_end = kFramesAt;
+  std::vector<std::uint64_t> known(kFramesMax, 0);
+  for (const SegmentFile::Found& found : scan.frames) {
+    const std::uint32_t ordinal = found.head.ordinal;
+    if (ordinal >= frames) continue;  // its records are the stage's
+    committed_end = found.offset + found.head.size_bytes;
+    const auto slots = slots_of(found.head);
+    if (!slots) continue;
+    add_frame(held, found, *slots);
+    const std::uint64_t pending = held.state->pending(ordinal) & all_bits(slots->size());
+    known[ordinal] = pending;
+    enqueue(held, ordinal, pending);
+    const std::uint64_t over = all_bits(slots->size()) & ~pending & ~(*done)[ordinal];
+    if (over != 0) static_cast<void>(held.file->note_done(ordinal, over));
+  }
+  // What the disk lost is nobody's any more; count_lost() counts it.
+  for (std::uint32_t i = 0; i < frames; ++i) {
+    if (held.state->pending(i) != known[i]) held.state->set(i, known[i]);
+  }
+  if (!held.is_damaged) static_cast<void>(held.file->cut(committed_end));
+}
+
+void Spool::recover_segment(const std::string& path, Recovery& recovery) {
+  auto file = SegmentFile::open(path, SegmentFile::Access::kChange);
+  std::optional<SegmentFile::Scan> scan;
+  if (file && segments_.contains((*file)->sequence())) {
+    file = fail(path + " has the sequence of another segment");
+  }
+  if (file) {
+    if (auto scanned = (*file)->scan()) scan = *std::move(scanned);
+  }
+  if (!file || !scan) {
+    recovery.note_flaw(file ? path : file.error().message());
+    ++recovery.found.set_aside;
+    set_path_aside(path);
+    return;
+  }
+  const std::uint64_t id = (*file)->id();
+  SegmentState* state = state_of(id);
+  const bool is_foreign = state == nullptr || state->is_adopting();
+  if (state == nullptr) {
+    auto made = SegmentState::create(state_path(id),
+                                     {.epoch = ledger_.header().epoch, .segment_id = id}, true);
+    if (!made) {
+      log_error("a spool segment is left for the next start: {}", made.error().message());
+      return;
+    }
+    state = made->get();
+    states_.emplace(id, std::move(*made));
+  }
+  const std::uint64_t sequence = (*file)->sequence();
+  next_sequence_ = std::max(next_sequence_, sequence + 1);
+  Held& held = segments_[sequence];
+  held.file = std::move(*file);
+  held.state = state;
+  // A tail that a power cut tore was never whole; anything else is worth a look.
+  held.is_damaged = scan->flaws.size() > (scan->is_torn ? 1 : 0);
+  if (!scan->flaws.empty()) recovery.note_flaw(path + " " + scan->flaws.front());
+  if (is_foreign) {
+    adopt(held, *scan, recovery);
+    if (!held.is_damaged) static_cast<void>(held.file->cut(scan->end));
+  } else {
+    go_on(held, *scan);
+  }
+  if (held.is_damaged) ++recovery.found.set_aside;
+  if (held.frames.size() < held.state->frames()) held.frames.resize(held.state->frames());
+  figures_.bytes += held.file->file_bytes();
+  retire_if_done(sequence);
+}
+
+// What the counters say is spooled and no segment holds.
+void Spool::count_lost(Recovery& recovery) {
+  std::unordered_map<DestinationIndex, std::uint64_t> present;
+  for (const auto& [destination, queue] : queues_) {
+    for (const Waiting& waiting : queue) present[destination] += info(waiting.ref).records;
+  }
+  for (std::size_t i = 0; i < ledger_.destination_count(); ++i) {
+    const auto destination = static_cast<DestinationIndex>(i);
+    ledger::DestinationSlot& slot = ledger_.destination(destination);
+    const std::uint64_t counted = value_of(slot.spooled_in) - value_of(slot.spooled_out);
+    const std::uint64_t there = present[destination];
+    if (counted < there) {
+      log_error("{}: the spool holds {} records more than the ledger knows; please report this",
+                slot.name.data(), there - counted);
+      ledger_.header().ledger_mismatches.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (counted <= there) continue;
+    ledger::Counter& damaged =
+        slot.spool_dropped[static_cast<std::size_t>(ledger::DropReason::kDamaged)];
+    recovery.redo.set_counter(ledger_, damaged, value_of(damaged) + counted - there);
+    recovery.redo.set_counter(ledger_, slot.spooled_out,
+                              value_of(slot.spooled_out) + counted - there);
+    recovery.redo.commit();
+    recovery.found.lost += counted - there;
+  }
+}
+
+Spool::Recovered Spool::recover(stage::RedoLog& redo, Timestamp now) {
+  static_cast<void>(now);
+  Recovery recovery{.redo = redo, .found = {}};
+  if (std::exchange(is_recovered_, true)) return recovery.found;
+  const auto paths = files_of(settings_.directory, ".spool");
+  if (!paths) {
+    recovery.note_flaw(paths.error().message());
+    return recovery.found;
+  }
+  for (const std::string& path : *paths) recover_segment(path, recovery);
+  count_lost(recovery);
+  // States of segments that are gone. They had to stay until their records were counted.
+  for (auto state = states_.begin(); state != states_.end();) {
+    const bool is_held = std::any_of(segments_.begin(), segments_.end(), [&](const auto& one) {
+      return one.second.state == state->second.get();
+    });
+    if (!is_held) state->second->remove();
+    state = is_held ? std::next(state) : states_.erase(state);
+  }
+  // Done-logs of segments that are gone: a kill between two unlinks.
+  if (const auto logs = files_of(settings_.directory, ".done")) {
+    for (const std::string& path : *logs) {
+      const std::string segment = path.substr(0, path.size() - 5) + ".spool";
+      if (access(segment.c_str(), F_OK) != 0) unlink(path.c_str());
+    }
+  }
+  bound_set_aside(settings_.directory, ".damaged");
+  recovery.found.records = figures_.records;
+  recovery.found.segments = segments_.size();
+  return recovery.found;
+}
+
+}  // namespace sidecast::spool

@@ -1,0 +1,421 @@
+#include "engine/spool/spool.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/set_aside.h"
+#include "engine/spool/directory_lock.h"
+
+namespace sidecast::spool {
+namespace {
+
+// A few segments make the limit, so that dropping the oldest one costs little of what is kept.
+constexpr std::uint64_t kSegmentsAtLimit = 16;
+constexpr std::uint64_t kSegmentBytesMin = 1U << 20U;
+constexpr std::uint64_t kSegmentBytesMax = 16U << 20U;
+
+std::uint64_t value_of(const ledger::Counter& counter) {
+  return counter.load(std::memory_order_relaxed);  // this thread is its only writer
+}
+
+std::uint64_t all_bits(std::size_t count) noexcept {
+  return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+}
+
+}  // namespace
+
+Spool::Spool(Settings settings, std::string state_directory, Ledger& ledger)
+    : settings_(std::move(settings)),
+      state_directory_(std::move(state_directory)),
+      ledger_(ledger) {
+  const auto paths = files_of(state_directory_, ".state");
+  if (!paths) return;
+  for (const std::string& path : *paths) {
+    auto state = SegmentState::open(path);
+    if (state && (*state)->epoch() == ledger_.header().epoch) {
+      const std::uint64_t id = (*state)->segment_id();
+      states_.emplace(id, std::move(*state));
+    } else {
+      unlink(path.c_str());  // agrees with no counter of ours
+    }
+  }
+}
+
+Spool::~Spool() {
+  if (lock_ >= 0) close(lock_);
+}
+
+SegmentState* Spool::state_of(std::uint64_t segment_id) noexcept {
+  const auto found = states_.find(segment_id);
+  return found == states_.end() ? nullptr : found->second.get();
+}
+
+std::string Spool::state_path(std::uint64_t segment_id) const {
+  return fmt::format("{}/{:016x}.state", state_directory_, segment_id);
+}
+
+Status Spool::open() {
+  if (lock_ >= 0) return {};
+  const auto fd = lock_directory(settings_.directory);
+  if (!fd) return fail(fd.error());
+  lock_ = *fd;
+  return {};
+}
+
+// ---- Into it ------------------------------------------------------------------------------------
+
+std::uint32_t Spool::set_id(std::vector<DestinationIndex> destinations) {
+  const auto [known, is_new] = set_ids_.try_emplace(
+      std::move(destinations), static_cast<std::uint32_t>(destination_sets_.size()));
+  if (is_new) destination_sets_.push_back(known->first);
+  return known->second;
+}
+
+void Spool::seal_active() {
+  if (active_ == 0) return;
+  const std::uint64_t sequence = std::exchange(active_, 0);
+  SegmentFile& file = *segments_.at(sequence).file;
+  figures_.bytes -= file.file_bytes();
+  // If it fails, the room comes back with the segment.
+  static_cast<void>(file.cut(file.tail()));
+  figures_.bytes += file.file_bytes();
+  retire_if_done(sequence);
+}
+
+Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Timestamp now) {
+  if (active_ != 0) {
+    const Held& held = segments_.at(active_);
+    if (held.file->has_room(frame_bytes) && held.frames.size() < kFramesMax) return {};
+    seal_active();
+  }
+  const std::uint64_t capacity = std::max(
+      frame_bytes,
+      std::clamp(settings_.limit_bytes / kSegmentsAtLimit, kSegmentBytesMin, kSegmentBytesMax));
+  while (figures_.bytes + kFramesAt + capacity > settings_.limit_bytes ||
+         figures_.batches >= settings_.batches_max) {
+    if (!drop_oldest_segment(redo)) {
+      return fail(
+          fmt::format("the spool's limit has no room for a batch of {} bytes", frame_bytes));
+    }
+  }
+  auto file = SegmentFile::create(settings_.directory, next_sequence_, capacity, unix_ns(now));
+  if (!file && capacity > frame_bytes) {  // the last room of a disk, too
+    file = SegmentFile::create(settings_.directory, next_sequence_,
+                               std::max(frame_bytes, kSegmentBytesMin), unix_ns(now));
+  }
+  if (!file) return fail(std::move(file.error()));
+  const std::uint64_t id = (*file)->id();
+  auto state = SegmentState::create(state_path(id),
+                                    {.epoch = ledger_.header().epoch, .segment_id = id}, false);
+  if (!state) {
+    (*file)->remove();
+    return fail(std::move(state.error()));
+  }
+  active_ = next_sequence_++;
+  figures_.bytes += (*file)->file_bytes();
+  Held& held = segments_[active_];
+  held.file = std::move(*file);
+  held.state = state->get();
+  states_.emplace(id, std::move(*state));
+  return {};
+}
+
+Result<FrameRef> Spool::write(NewFrame frame, std::vector<DestinationIndex> destinations,
+                              stage::RedoLog& redo, Timestamp now) {
+  SIDECAST_ASSERT(frame.destinations.size() == destinations.size());
+  const std::uint64_t size = frame_bytes(frame);
+  if (frame.records.size() > kFrameRecordsMax || size > kPlainBytesMax) {
+    return fail("a batch is too large for the spool");
+  }
+  if (Status made = make_active(size, redo, now); !made) return fail(std::move(made.error()));
+  Held& held = segments_.at(active_);
+  const FrameRef ref{.sequence = active_,
+                     .ordinal = static_cast<std::uint32_t>(held.frames.size())};
+  const std::uint64_t offset = held.file->tail();
+  Status written = held.file->append(frame, ref.ordinal);
+  if (written && settings_.sync == Sync::kAlways) written = held.file->sync();
+  if (!written) {
+    seal_active();
+    return fail(std::move(written.error()));
+  }
+  is_dirty_ = true;
+  held.frames.push_back({.offset = offset,
+                         .size_bytes = static_cast<std::uint32_t>(size),
+                         .records = static_cast<std::uint32_t>(frame.records.size()),
+                         .destinations = set_id(std::move(destinations)),
+                         .sealed_ns = frame.sealed_ns});
+  held.uncommitted.insert(ref.ordinal);
+  held.oldest_ns =
+      held.oldest_ns == 0 ? frame.sealed_ns : std::min(held.oldest_ns, frame.sealed_ns);
+  return ref;
+}
+
+SegmentState& Spool::state_of(FrameRef ref) {
+  return *segments_.at(ref.sequence).state;
+}
+
+void Spool::enqueue(const Held& held, std::uint32_t ordinal, std::uint64_t bits) {
+  const FrameInfo& frame = held.frames[ordinal];
+  const auto& slots = destination_sets_[frame.destinations];
+  for (std::size_t bit = 0; bit < slots.size(); ++bit) {
+    if ((bits >> bit & 1U) == 0) continue;
+    Queue& queue = queues_[slots[bit]];
+    // Nearly always at the end.
+    auto at = queue.end();
+    while (at != queue.begin() && std::prev(at)->sealed_ns > frame.sealed_ns) --at;
+    queue.insert(at, {.sealed_ns = frame.sealed_ns,
+                      .ref = {.sequence = held.file->sequence(), .ordinal = ordinal}});
+    figures_.records += frame.records;
+  }
+  if (bits != 0) ++figures_.batches;
+}
+
+void Spool::committed(FrameRef ref) {
+  Held& held = segments_.at(ref.sequence);
+  held.uncommitted.erase(ref.ordinal);
+  enqueue(held, ref.ordinal, held.state->pending(ref.ordinal));
+}
+
+void Spool::abandoned(FrameRef ref) {
+  Held& held = segments_.at(ref.sequence);
+  held.uncommitted.erase(ref.ordinal);
+  // A start without the state must not take it for one that waits.
+  static_cast<void>(held.file->note_done(
+      ref.ordinal, all_bits(destination_sets_[held.frames[ref.ordinal].destinations].size())));
+  retire_if_done(ref.sequence);
+}
+
+void Spool::abandon_uncommitted() {
+  std::vector<FrameRef> refs;
+  for (const auto& [sequence, held] : segments_) {
+    for (const std::uint32_t ordinal : held.uncommitted) refs.push_back({sequence, ordinal});
+  }
+  for (const FrameRef ref : refs) {
+    // Word of the commit may still have been on its way.
+    if (state_of(ref).pending(ref.ordinal) != 0) {
+      committed(ref);
+    } else {
+      abandoned(ref);
+    }
+  }
+}
+
+// ---- Out of it ----------------------------------------------------------------------------------
+
+const Spool::FrameInfo& Spool::info(FrameRef ref) const {
+  return segments_.at(ref.sequence).frames[ref.ordinal];
+}
+
+std::uint64_t Spool::bit_of(FrameRef ref, DestinationIndex destination) const {
+  const auto& slots = destination_sets_[info(ref).destinations];
+  const auto found = std::find(slots.begin(), slots.end(), destination);
+  SIDECAST_ASSERT(found != slots.end());
+  return std::uint64_t{1} << (found - slots.begin());
+}
+
+std::optional<FrameRef> Spool::oldest(DestinationIndex destination) {
+  const auto found = queues_.find(destination);
+  if (found == queues_.end()) return std::nullopt;
+  Queue& queue = found->second;
+  // Those that left otherwise still stand in the queue.
+  while (!queue.empty()) {
+    const FrameRef ref = queue.front().ref;
+    const auto held = segments_.find(ref.sequence);
+    if (held != segments_.end() &&
+        (held->second.state->pending(ref.ordinal) & bit_of(ref, destination)) != 0) {
+      return ref;
+    }
+    queue.pop_front();
+  }
+  queues_.erase(found);
+  return std::nullopt;
+}
+
+Result<std::string> Spool::read(FrameRef ref) const {
+  const FrameInfo& frame = info(ref);
+  return segments_.at(ref.sequence).file->read(frame.offset, frame.size_bytes);
+}
+
+Result<Frame> Spool::parse(FrameRef ref, Bytes whole) const {
+  const SegmentFile& file = *segments_.at(ref.sequence).file;
+  auto frame = parse_frame(whole, file.id(), info(ref).offset);
+  if (frame) return frame;
+  return fail(
+      std::move(frame.error()).with(fmt::format("{} offset {}", file.path(), info(ref).offset)));
+}
+
+void Spool::note_left(stage::RedoLog& redo, FrameRef ref, std::uint64_t bits) {
+  const Held& held = segments_.at(ref.sequence);
+  const FrameInfo& frame = held.frames[ref.ordinal];
+  redo.set_spooled(*held.state, ref.ordinal, held.state->pending(ref.ordinal) & ~bits);
+  const auto& slots = destination_sets_[frame.destinations];
+  for (std::size_t bit = 0; bit < slots.size(); ++bit) {
+    if ((bits >> bit & 1U) == 0) continue;
+    ledger::Counter& out = ledger_.destination(slots[bit]).spooled_out;
+    redo.set_counter(ledger_, out, value_of(out) + frame.records);
+  }
+}
+
+void Spool::left(FrameRef ref, std::uint64_t bits) {
+  Held& held = segments_.at(ref.sequence);
+  const auto destinations = static_cast<std::uint64_t>(std::popcount(bits));
+  held.unsettled += destinations;
+  figures_.records -= destinations * held.frames[ref.ordinal].records;
+  if (held.state->pending(ref.ordinal) == 0) --figures_.batches;
+}
+
+void Spool::settled(FrameRef ref, std::uint64_t bits) {
+  Held& held = segments_.at(ref.sequence);
+  held.unsettled -= static_cast<std::uint64_t>(std::popcount(bits));
+  // A segment that is about to go needs no word of it. An error costs a batch that is sent again
+  // after a power cut.
+  const bool goes = is_done(held);
+  if (!goes) static_cast<void>(held.file->note_done(ref.ordinal, bits));
+  retire_if_done(ref.sequence);
+}
+
+std::uint64_t Spool::drop(FrameRef ref, std::uint64_t bits, ledger::DropReason reason,
+                          stage::RedoLog& redo) {
+  const FrameInfo& frame = info(ref);
+  const auto& slots = destination_sets_[frame.destinations];
+  note_left(redo, ref, bits);
+  for (std::size_t bit = 0; bit < slots.size(); ++bit) {
+    if ((bits >> bit & 1U) == 0) continue;
+    ledger::Counter& dropped =
+        ledger_.destination(slots[bit]).spool_dropped[static_cast<std::size_t>(reason)];
+    redo.set_counter(ledger_, dropped, value_of(dropped) + frame.records);
+  }
+  redo.commit();
+  if (reason == ledger::DropReason::kDamaged) segments_.at(ref.sequence).is_damaged = true;
+  const std::uint64_t records =
+      std::uint64_t{frame.records} * static_cast<std::uint64_t>(std::popcount(bits));
+  left(ref, bits);
+  settled(ref, bits);
+  return records;
+}
+
+bool Spool::is_done(const Held& held) const {
+  if (!held.uncommitted.empty() || held.unsettled > 0 || held.file->sequence() == active_)
+    return false;
+  for (std::uint32_t i = 0; i < held.state->frames(); ++i) {
+    if (held.state->pending(i) != 0) return false;
+  }
+  return true;
+}
+
+void Spool::retire_if_done(std::uint64_t sequence) {
+  const auto found = segments_.find(sequence);
+  if (found == segments_.end() || !is_done(found->second)) return;
+  Held& held = found->second;
+  figures_.bytes -= held.file->file_bytes();
+  // First the file: without it, its state is nothing; the other way round it would be adopted.
+  if (held.is_damaged) {
+    held.file->set_aside();
+    bound_set_aside(settings_.directory, ".damaged");
+  } else {
+    held.file->remove();
+  }
+  held.state->remove();
+  states_.erase(held.file->id());
+  segments_.erase(found);
+}
+
+bool Spool::drop_oldest_segment(stage::RedoLog& redo) {
+  for (auto& [sequence, held] : segments_) {
+    if (sequence == active_ || !held.uncommitted.empty()) continue;
+    const std::uint64_t oldest = sequence;
+    const auto frames = static_cast<std::uint32_t>(held.frames.size());
+    SegmentState& state = *held.state;
+    bool waited = false;
+    for (std::uint32_t i = 0; i < frames; ++i) {
+      // The last drop may take the segment with it.
+      if (segments_.find(oldest) == segments_.end()) break;
+      const std::uint64_t pending = state.pending(i);
+      if (pending == 0) continue;
+      waited = true;
+      dropped_for_room_ +=
+          drop({.sequence = oldest, .ordinal = i}, pending, ledger::DropReason::kBudget, redo);
+    }
+    // It may wait for what was staged from it to be settled; the next one then.
+    if (waited || segments_.find(oldest) == segments_.end()) return true;
+  }
+  return false;
+}
+
+// ---- From time to time --------------------------------------------------------------------------
+
+Spool::Overdue Spool::drop_overdue(stage::RedoLog& redo, Timestamp now) {
+  Overdue overdue;
+  const std::int64_t age_max_ns = Nanoseconds(settings_.age_max).count();
+  const std::int64_t oldest_ns = unix_ns(now) - age_max_ns;
+  // A drop may take its segment with it, and a queue.
+  std::vector<std::uint64_t> old_segments;
+  for (const auto& [sequence, held] : segments_) {
+    if (held.oldest_ns < oldest_ns) old_segments.push_back(sequence);
+  }
+  for (const std::uint64_t sequence : old_segments) {
+    for (std::uint32_t i = 0;; ++i) {
+      const auto held = segments_.find(sequence);
+      if (held == segments_.end() || i >= held->second.frames.size()) break;
+      const std::uint64_t pending = held->second.state->pending(i);
+      if (pending == 0 || held->second.uncommitted.contains(i)) continue;
+      if (held->second.frames[i].sealed_ns >= oldest_ns) continue;
+      overdue.expired += drop({sequence, i}, pending, ledger::DropReason::kExpired, redo);
+    }
+  }
+  std::vector<DestinationIndex> unwanted;
+  for (const auto& [destination, queue] : queues_) {
+    ledger::DestinationSlot& slot = ledger_.destination(destination);
+    // Its slot may be another's by now, or is about to be.
+    if (value_of(slot.spooled_in) == value_of(slot.spooled_out)) continue;
+    const auto state = slot.state.load(std::memory_order_relaxed);
+    if (state != ledger::DestinationState::kRemoved && state != ledger::DestinationState::kDisabled)
+      continue;
+    // relaxed: a time of day that whoever sees it first may write. See deliver/held.h.
+    const std::int64_t since = slot.held_since_ns.load(std::memory_order_relaxed);
+    if (since == 0 || since > unix_ns(now)) {
+      slot.held_since_ns.store(unix_ns(now), std::memory_order_relaxed);
+    } else if (unix_ns(now) - since > age_max_ns) {
+      unwanted.push_back(destination);
+    }
+  }
+  for (const DestinationIndex destination : unwanted) {
+    while (const auto ref = oldest(destination)) {
+      overdue.policy_changed +=
+          drop(*ref, bit_of(*ref, destination), ledger::DropReason::kPolicyChanged, redo);
+    }
+  }
+  return overdue;
+}
+
+Status Spool::sync() {
+  if (settings_.sync == Sync::kNever || !std::exchange(is_dirty_, false)) return {};
+  return active_ == 0 ? Status() : segments_.at(active_).file->sync();
+}
+
+void Spool::rest() {
+  if (active_ == 0) return;
+  const Held& held = segments_.at(active_);
+  if (!held.uncommitted.empty() || held.unsettled > 0 || held.frames.empty()) return;
+  for (std::uint32_t i = 0; i < held.state->frames(); ++i) {
+    if (held.state->pending(i) != 0) return;
+  }
+  seal_active();
+}
+
+Spool::Figures Spool::figures() const noexcept {
+  Figures figures = figures_;
+  figures.segments = segments_.size();
+  return figures;
+}
+
+std::uint64_t Spool::take_dropped_for_room() noexcept {
+  return std::exchange(dropped_for_room_, 0);
+}
+
+}  // namespace sidecast::spool

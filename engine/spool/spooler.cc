@@ -1,0 +1,443 @@
+#include "engine/spool/spooler.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/log.h"
+#include "engine/base/test_point.h"
+
+namespace sidecast::spool {
+namespace {
+
+using ledger::SpoolState;
+
+// They hold staged memory, and each is written in milliseconds.
+constexpr std::uint32_t kPutsWaitingMax = 256;
+constexpr std::chrono::seconds kFailurePause{5};
+constexpr std::chrono::milliseconds kTick{500};
+constexpr std::chrono::seconds kOverdueLook{5};
+constexpr std::chrono::milliseconds kBusySleep{5};
+constexpr std::chrono::milliseconds kIdleSleep{50};
+// So long a wish waits for room in the stage before the destination is told to ask again.
+constexpr std::chrono::seconds kRoomPatience{1};
+constexpr std::array<int, 2> kWantOfRoom = {ENOSPC, EDQUOT};
+// Part of the stage for what is read back.
+constexpr std::uint64_t kStageShare = 4;
+
+// Messages end with what the system said.
+bool is_for_want_of_room(const Error& error) {
+  return std::any_of(kWantOfRoom.begin(), kWantOfRoom.end(), [&](int number) {
+    return error.message().ends_with(std::generic_category().message(number));
+  });
+}
+
+}  // namespace
+
+Spooler::Spooler(Settings settings, const std::string& state_directory, Context context)
+    : context_(std::move(context)),
+      spool_(std::move(settings), state_directory, *context_.ledger),
+      writer_(*context_.stage, kStageWriter),
+      freezer_(context_.budget.batch_bytes, *context_.body_bytes_total,
+               [this](SealedBatchPtr sealed) {
+                 context_.post([this, sealed = std::move(sealed)] { context_.restored(sealed); });
+               }) {}
+
+void Spooler::recover(std::uint64_t stage_sequence) {
+  writer_.start_after(stage_sequence);
+  if (Status opened = spool_.open(); !opened) {
+    note_failure(opened.error(), monotonic_now());
+    return;
+  }
+  is_open_.store(true, std::memory_order_relaxed);  // no thread runs yet
+  state_.store(SpoolState::kOk, std::memory_order_relaxed);
+  const Spool::Recovered found = spool_.recover(*context_.redo, wall_now());
+  const std::string& directory = spool_.settings().directory;
+  if (found.records > 0) {
+    log_info("recovered: {} spooled records in {} segments of {} are still to be delivered{}",
+             found.records, found.segments, directory,
+             found.adopted == 0
+                 ? std::string()
+                 : fmt::format(", {} of them of before a reboot, a power cut or a replay",
+                               found.adopted));
+  }
+  if (!found.first_flaw.empty() || found.lost > 0) {
+    log_error(
+        "the spool {} is damaged: {} segments are set aside as *.damaged, {} records are lost and "
+        "counted as dropped(damaged), the rest goes on: {}",
+        directory, found.set_aside, found.lost,
+        found.first_flaw.empty() ? "files were removed from outside" : found.first_flaw);
+  }
+  publish();
+}
+
+void Spooler::run() {
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const bool is_busy = pass();
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, is_busy ? kBusySleep : kIdleSleep, [this] {
+      return stop_.load(std::memory_order_relaxed) || messages_.size_approx() > 0;
+    });
+  }
+}
+
+bool Spooler::pass() {
+  const std::lock_guard transactions(transactions_);
+  const bool had_message = take_messages();
+  const Instant now = monotonic_now();
+  collect();  // first: what was settled makes room, and its end is noted
+  serve_wishes(now);
+  tick(now);
+  return had_message || !wishes_.empty() || !restaged_.empty();
+}
+
+// ---- Any thread ---------------------------------------------------------------------------------
+
+void Spooler::stop() {
+  stop_.store(true, std::memory_order_relaxed);
+  wake_.notify_one();
+}
+
+void Spooler::send(Message message) {
+  messages_.enqueue(std::move(message));
+  wake_.notify_one();  // missed at worst until the next look
+}
+
+Spooler::Taking Spooler::takes() const noexcept {
+  // relaxed, all of it: hints.
+  if (puts_waiting_.load(std::memory_order_relaxed) >= kPutsWaitingMax) return Taking::kBusy;
+  if (state_.load(std::memory_order_relaxed) == SpoolState::kOk) return Taking::kYes;
+  const bool is_time = is_open() && monotonic_now().time_since_epoch().count() >=
+                                        again_at_.load(std::memory_order_relaxed);
+  return is_time ? Taking::kYes : Taking::kNo;
+}
+
+void Spooler::put(PutPtr put, std::function<void(std::vector<Part>)> written) {
+  puts_waiting_.fetch_add(1, std::memory_order_relaxed);
+  Message message;
+  message.put = std::move(put);
+  message.written = std::move(written);
+  send(std::move(message));
+}
+
+void Spooler::committed(std::vector<Part> parts) {
+  Message message;
+  message.parts = std::move(parts);
+  send(std::move(message));
+}
+
+void Spooler::read_back(Wish wish, std::function<void(bool)> answered) {
+  Message message;
+  message.wish = std::move(wish);
+  message.answered = std::move(answered);
+  send(std::move(message));
+}
+
+bool Spooler::take_messages() {
+  Message message;
+  bool any = false;
+  while (!stop_.load(std::memory_order_relaxed) && messages_.try_dequeue(message)) {
+    any = true;
+    if (message.put != nullptr) {
+      write_and_answer(message.put, message.written);
+    } else if (!message.parts.empty()) {
+      commit(message.parts);
+    } else {
+      wishes_.push_back({.wish = std::move(message.wish),
+                         .answered = std::move(message.answered),
+                         .since = monotonic_now()});
+    }
+    message = Message{};
+  }
+  return any;
+}
+
+// ---- Into the spool -----------------------------------------------------------------------------
+
+Result<std::vector<Spooler::Part>> Spooler::write(const Put& put) {
+  SIDECAST_ASSERT(!put.entries.empty());
+  std::vector<DestinationName> names;
+  for (const DestinationIndex index : put.destinations) {
+    const ledger::DestinationSlot& slot = context_.ledger->destination(index);
+    names.push_back({.identity = slot.identity, .name = slot.name, .type = slot.type});
+  }
+  const auto age = std::max(monotonic_now() - put.sealed_at, Instant::duration::zero());
+  const Timestamp now = wall_now();
+  const std::size_t all = put.entries.size();
+  const bool is_frozen = put.body != nullptr && all <= kFrameRecordsMax;
+  std::vector<Part> parts;
+  for (std::size_t first = 0; first < all; first += kFrameRecordsMax) {
+    const std::size_t count = std::min(kFrameRecordsMax, all - first);
+    NewFrame frame{.records = {},
+                   .destinations = names,
+                   .form = put.form,
+                   .sealed_ns = unix_ns(now - age),
+                   .body = {}};
+    std::vector<Bytes> pieces;
+    for (std::size_t i = first; i < first + count; ++i) {
+      frame.records.push_back(record_of(*put.entries[i].entry));
+      pieces.push_back(put.entries[i].entry->encoded());
+    }
+    std::string packed;
+    if (is_frozen) {
+      frame.body = *put.body;
+    } else {
+      frame.form = {.compression = Compression::kZstd,
+                    .encoder = put.form.encoder,
+                    .dialect = put.form.dialect,
+                    .privacy = put.form.privacy};
+      packed = compressor_.compress(Compression::kZstd, pieces);
+      frame.body = packed;
+    }
+    auto ref = spool_.write(std::move(frame), put.destinations, *context_.redo, now);
+    if (!ref) {
+      for (const Part& part : parts) spool_.abandoned(part.ref);
+      return fail(std::move(ref.error()));
+    }
+    parts.push_back({.ref = *ref, .state = &spool_.state_of(*ref), .first = first, .count = count});
+  }
+  return parts;
+}
+
+void Spooler::write_and_answer(const PutPtr& put,
+                               const std::function<void(std::vector<Part>)>& written) {
+  auto parts = write(*put);
+  puts_waiting_.fetch_sub(1, std::memory_order_relaxed);
+  SIDECAST_TEST_POINT("spool.written");
+  if (parts) {
+    note_success();
+  } else {
+    note_failure(parts.error(), monotonic_now());
+  }
+  std::vector<Part> answer = parts ? *std::move(parts) : std::vector<Part>();
+  context_.post(
+      [put, written, answer = std::move(answer)]() mutable { written(std::move(answer)); });
+}
+
+void Spooler::commit(const std::vector<Part>& parts) {
+  for (const Part& part : parts) spool_.committed(part.ref);
+}
+
+// ---- Back into the stage ------------------------------------------------------------------------
+
+void Spooler::serve_wishes(Instant now) {
+  while (!wishes_.empty()) {
+    Waiting& next = wishes_.front();
+    const Outcome outcome = restage_oldest(next.wish);
+    if (outcome == Outcome::kNoRoom) {
+      if (now - next.since < kRoomPatience) {
+        context_.relieve();
+        return;
+      }
+      writer_.forgo();
+    }
+    context_.post([answered = std::move(next.answered), found = outcome == Outcome::kRestaged] {
+      answered(found);
+    });
+    wishes_.pop_front();
+  }
+}
+
+Spooler::Outcome Spooler::restage_oldest(const Wish& wish) {
+  if (!is_open()) return Outcome::kNothing;
+  while (const auto ref = spool_.oldest(wish.destination)) {
+    const auto whole = spool_.read(*ref);
+    if (!whole) {
+      drop_damaged(*ref, whole.error().message());
+      continue;
+    }
+    const auto frame = spool_.parse(*ref, *whole);
+    if (!frame) {
+      drop_damaged(*ref, frame.error().message());
+      continue;
+    }
+    return restage(wish, *ref, *frame);
+  }
+  return Outcome::kNothing;
+}
+
+void Spooler::drop_damaged(FrameRef ref, const std::string& why) {
+  const std::uint64_t lost = spool_.drop(ref, spool_.state_of(ref).pending(ref.ordinal),
+                                         ledger::DropReason::kDamaged, *context_.redo);
+  log_error(
+      "{} spooled records cannot be read and are dropped(damaged): {}; see 'sidecast spool check'",
+      lost, why);
+}
+
+Spooler::Outcome Spooler::restage(const Wish& wish, FrameRef ref, const Frame& frame) {
+  std::string plain;
+  const auto records = cut_body(frame, plain);
+  if (!records) {
+    drop_damaged(ref, records.error().message());
+    return Outcome::kNothing;
+  }
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < records->size(); ++i) {
+    bytes += stage::Segment::entry_bytes(frame.records[i].fields, (*records)[i]);
+  }
+  if (bytes > context_.budget.record_spans_bytes) {
+    const std::uint64_t lost = spool_.drop(ref, spool_.bit_of(ref, wish.destination),
+                                           ledger::DropReason::kBudget, *context_.redo);
+    log_warning(
+        "{} spooled records need {} bytes at once, more than memory_limit leaves: dropped(budget); "
+        "raise memory_limit",
+        lost, bytes);
+    return Outcome::kNothing;
+  }
+  const bool is_first = writer_.segments().empty();
+  if (!is_first && writer_.bytes() + bytes > context_.budget.stage_bytes / kStageShare) {
+    return Outcome::kNoRoom;
+  }
+  if (!writer_.reserve(bytes)) return Outcome::kNoRoom;
+
+  std::vector<stage::EntryRef> entries;
+  bool fits = true;
+  OpenBatch open;
+  for (std::size_t i = 0; i < records->size(); ++i) {
+    stage::EntryFields fields = frame.records[i].fields;
+    fields.pending = std::uint64_t{1} << wish.bit;
+    fields.group = wish.group->slot;
+    entries.push_back(writer_.append(fields, (*records)[i]));
+    fits = fits && freezer_.fits(open, *entries.back().entry, *wish.group);
+    open.add(entries.back());
+  }
+  const std::uint64_t bit = spool_.bit_of(ref, wish.destination);
+  writer_.note_heads(*context_.redo);
+  spool_.note_left(*context_.redo, ref, bit);
+  context_.redo->commit();
+  SIDECAST_TEST_POINT("spool.restaged");
+  spool_.left(ref, bit);
+  restaged_[entries.front().segment].push_back({.ref = ref, .bit = bit, .entries = entries});
+
+  const auto age = std::max(wall_now() - timestamp_from_ns(frame.head.sealed_ns), Nanoseconds(0));
+  const Instant sealed_at = monotonic_now() - std::chrono::duration_cast<Instant::duration>(age);
+  const std::uint64_t destinations = std::uint64_t{1} << wish.bit;
+  const Group& group = wish.group->group;
+  if (fits && group.format.whole_batch && frame.head.form == form_of(group, true)) {
+    freezer_.submit_frozen(wish.group, std::move(entries), std::string(frame.body), destinations,
+                           sealed_at);
+  } else {
+    freezer_.freeze(wish.group, entries, destinations, sealed_at);
+  }
+  return Outcome::kRestaged;
+}
+
+// By the frame: one that is never delivered keeps the segment, but not the others' end.
+void Spooler::collect() {
+  const auto is_settled = [this](Restaged& one) {
+    // acquire: as of the segment's count.
+    while (one.settled < one.entries.size() &&
+           one.entries[one.settled].entry->pending.load(std::memory_order_acquire) == 0) {
+      ++one.settled;
+    }
+    if (one.settled < one.entries.size()) return false;
+    spool_.settled(one.ref, one.bit);
+    return true;
+  };
+  for (auto& [segment, frames] : restaged_) std::erase_if(frames, is_settled);
+  writer_.collect(true, [this](const stage::Segment& segment) {
+    const auto found = restaged_.find(&segment);
+    if (found == restaged_.end()) return;
+    for (const Restaged& one : found->second) spool_.settled(one.ref, one.bit);
+    restaged_.erase(found);
+  });
+}
+
+void Spooler::settle_restaged() {
+  for (const auto& [segment, frames] : restaged_) {
+    for (const Restaged& one : frames) spool_.settled(one.ref, one.bit);
+  }
+  restaged_.clear();
+}
+
+// ---- From time to time --------------------------------------------------------------------------
+
+void Spooler::tick(Instant now) {
+  if (now < next_tick_) return;
+  next_tick_ = now + kTick;
+  if (!is_open()) {
+    try_open(now);
+  } else {
+    spool_.rest();
+    if (now >= next_overdue_) {
+      next_overdue_ = now + kOverdueLook;
+      say_overdue(spool_.drop_overdue(*context_.redo, wall_now()));
+    }
+    if (Status synced = spool_.sync(); !synced) note_failure(synced.error(), now);
+  }
+  publish();
+}
+
+void Spooler::try_open(Instant now) {
+  if (now.time_since_epoch().count() < again_at_.load(std::memory_order_relaxed)) return;
+  if (Status opened = spool_.open(); !opened) {
+    note_failure(opened.error(), now);
+    return;
+  }
+  log_info(
+      "the spool {} can be used now; what an earlier engine left in it is found by the next start",
+      spool_.settings().directory);
+  is_open_.store(true, std::memory_order_relaxed);
+  state_.store(SpoolState::kOk, std::memory_order_relaxed);
+}
+
+void Spooler::note_failure(const Error& error, Instant now) {
+  again_at_.store((now + kFailurePause).time_since_epoch().count(), std::memory_order_relaxed);
+  const bool is_full = is_for_want_of_room(error);
+  const SpoolState state = is_full ? SpoolState::kFull : SpoolState::kUnusable;
+  if (state_.exchange(state, std::memory_order_relaxed) == state && is_loss_told_) return;
+  is_loss_told_ = true;
+  log_error(
+      "the spool {} takes nothing: {}; until it does, what outlives memory_limit is "
+      "dropped(budget), oldest first: {}",
+      spool_.settings().directory, error.message(),
+      is_full ? "free room on that file system, or lower spool.limit"
+              : "give this user a directory it may write to");
+}
+
+void Spooler::note_success() {
+  if (state_.exchange(SpoolState::kOk, std::memory_order_relaxed) != SpoolState::kOk) {
+    log_info("the spool {} works again", spool_.settings().directory);
+    is_loss_told_ = false;
+  }
+  if (const std::uint64_t dropped = spool_.take_dropped_for_room(); dropped > 0) {
+    log_warning(
+        "the spool {} is at its limit of {} bytes: its oldest {} records are dropped(budget); "
+        "raise spool.limit, or mend the destinations",
+        spool_.settings().directory, spool_.settings().limit_bytes, dropped);
+  }
+}
+
+void Spooler::say_overdue(const Spool::Overdue& overdue) {
+  if (overdue.expired > 0) {
+    log_warning(
+        "{} spooled records are older than {} s and dropped(expired); mend the destinations, or "
+        "raise spool.age_max",
+        overdue.expired, spool_.settings().age_max.count());
+  }
+  if (overdue.policy_changed > 0) {
+    log_warning(
+        "{} spooled records are dropped(policy_changed): nobody undid the change of their "
+        "destinations in time",
+        overdue.policy_changed);
+  }
+}
+
+void Spooler::publish() {
+  // relaxed: figures for stats; each is read by itself.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  ledger::SpoolBlock& block = context_.ledger->header().spool;
+  const Spool::Figures figures = spool_.figures();
+  block.state.store(state_.load(kRelaxed), kRelaxed);
+  block.bytes.store(figures.bytes, kRelaxed);
+  block.limit_bytes.store(spool_.settings().limit_bytes, kRelaxed);
+  block.segments.store(figures.segments, kRelaxed);
+  block.batches.store(figures.batches, kRelaxed);
+  block.records.store(figures.records, kRelaxed);
+}
+
+}  // namespace sidecast::spool

@@ -1,0 +1,182 @@
+// The spooler: the one thread that touches the spool's disk, so that no slow or full one ever holds
+// up delivery. It writes what the delivery thread hands over, reads back what a destination may
+// take again, and lets go of what is over.
+//
+//   put -> written (uncommitted) -> [delivery: one redo record] -> committed
+//   read_back -> frame -> restaged: one redo record {stage's head, frame's state, spooled_out}
+//             -> sealed batches, as any others
+//
+// What is read back is the stage's again, in segments of the spooler's own, of which it may have a
+// share. Its place on disk is kept until they are settled, so that a power cut loses nothing.
+//
+// Threads: run() owns a thread; the marked functions may be called from any. Without that thread,
+// before it starts and once it has ended, the others belong to who starts and stops it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <concurrentqueue/concurrentqueue.h>
+
+#include "engine/base/clock.h"
+#include "engine/batch/freezer.h"
+#include "engine/batch/sealed_batch.h"
+#include "engine/budget.h"
+#include "engine/ledger/ledger.h"
+#include "engine/spool/spool.h"
+#include "engine/stage/redo.h"
+#include "engine/stage/stage.h"
+
+namespace sidecast::spool {
+
+// Of its segments in the stage, beside those of the workers.
+inline constexpr std::uint32_t kStageWriter = ledger::kWorkersMax;
+
+class Spooler {
+ public:
+  struct Context {
+    Ledger* ledger = nullptr;
+    stage::Stage* stage = nullptr;
+    std::unique_ptr<stage::RedoLog> redo;
+    Budget budget;
+    std::atomic<std::uint64_t>* body_bytes_total = nullptr;
+    std::function<void(std::function<void()>)> post;  // to the delivery thread
+    std::function<void()> relieve;                    // asks for room in the stage; thread-safe
+    std::function<void(SealedBatchPtr)> restored;     // runs on the delivery thread
+  };
+  Spooler(Settings settings, const std::string& state_directory, Context context);
+
+  // Before run(). For redo records; then recover() finds what is on disk. A directory that cannot
+  // be used is said, and tried again from time to time.
+  [[nodiscard]] SegmentState* state_of(std::uint64_t segment_id) noexcept {
+    return spool_.state_of(segment_id);
+  }
+  [[nodiscard]] stage::RedoLog& redo() noexcept { return *context_.redo; }
+  // `stage_sequence`: of the last segment that an earlier spooler left in the stage.
+  void recover(std::uint64_t stage_sequence);
+
+  void run();  // until stop()
+
+  // ---- any thread
+  void stop();
+
+  struct Put {
+    std::vector<stage::EntryRef> entries;
+    std::shared_ptr<const std::string> body;     // frozen, of exactly these; null = none
+    BodyForm form;                               // of a frozen body; else who wrote the records
+    std::uint64_t bits = 0;                      // of the entries' masks
+    std::vector<DestinationIndex> destinations;  // the bits', from the lowest on
+    Instant sealed_at;
+    std::shared_ptr<const void> keep_alive;  // what body and entries belong to
+  };
+  // Where records [first, first + count) of a put are.
+  struct Part {
+    FrameRef ref;
+    SegmentState* state = nullptr;
+    std::size_t first = 0;
+    std::size_t count = 0;
+  };
+  using PutPtr = std::shared_ptr<const Put>;
+  enum class Taking { kYes, kBusy, kNo };
+  // Whether a put would be taken: kBusy when too many wait already, kNo while the disk takes none.
+  [[nodiscard]] Taking takes() const noexcept;
+  // While this lock is held, no transaction of the spooler is under way and none is begun. Not
+  // owned: one is.
+  [[nodiscard]] std::unique_lock<std::mutex> try_pause() {
+    return std::unique_lock(transactions_, std::try_to_lock);
+  }
+  // `written` runs on the delivery thread, with no parts when it failed.
+  void put(PutPtr put, std::function<void(std::vector<Part>)> written);
+  void committed(std::vector<Part> parts);
+
+  struct Wish {
+    PlannedGroupPtr group;
+    std::uint8_t bit = 0;  // of the group's entries
+    DestinationIndex destination = 0;
+  };
+  // The oldest batch of that destination goes to `restored`, then `answered` runs on the delivery
+  // thread, with whether there was one and room for it.
+  void read_back(Wish wish, std::function<void(bool)> answered);
+
+  // ---- without a thread of its own
+  // All of it or nothing.
+  [[nodiscard]] Result<std::vector<Part>> write(const Put& put);
+  void commit(const std::vector<Part>& parts);
+  // Nothing that was read back is in the stage any more: it is settled, or spooled again.
+  void settle_restaged();
+  // What was written and never committed will not be.
+  void abandon() { spool_.abandon_uncommitted(); }
+  [[nodiscard]] bool is_open() const noexcept { return is_open_.load(std::memory_order_relaxed); }
+  [[nodiscard]] const stage::StageWriter& writer() const noexcept { return writer_; }
+  void publish();
+
+ private:
+  struct Message {
+    PutPtr put;  // one of these
+    std::function<void(std::vector<Part>)> written;
+    std::vector<Part> parts;
+    Wish wish;
+    std::function<void(bool)> answered;
+  };
+  struct Waiting {
+    Wish wish;
+    std::function<void(bool)> answered;
+    Instant since;
+  };
+  struct Restaged {
+    FrameRef ref;
+    std::uint64_t bit = 0;
+    std::vector<stage::EntryRef> entries;
+    std::size_t settled = 0;  // so many of them, at least
+  };
+  enum class Outcome { kRestaged, kNothing, kNoRoom };
+
+  // True: there is more to do.
+  [[nodiscard]] bool pass();
+  void send(Message message);
+  [[nodiscard]] bool take_messages();
+  void write_and_answer(const PutPtr& put, const std::function<void(std::vector<Part>)>& written);
+  void serve_wishes(Instant now);
+  [[nodiscard]] Outcome restage_oldest(const Wish& wish);
+  [[nodiscard]] Outcome restage(const Wish& wish, FrameRef ref, const Frame& frame);
+  void drop_damaged(FrameRef ref, const std::string& why);
+  void collect();
+  void tick(Instant now);
+  void try_open(Instant now);
+  void note_failure(const Error& error, Instant now);
+  void note_success();
+  void say_overdue(const Spool::Overdue& overdue);
+
+  Context context_;
+  Spool spool_;
+  stage::StageWriter writer_;
+  Freezer freezer_;
+  Compressor compressor_;
+  std::deque<Waiting> wishes_;
+  // What was restaged into each segment of ours, until it is settled.
+  std::unordered_map<const stage::Segment*, std::vector<Restaged>> restaged_;
+  Instant next_tick_{};
+  Instant next_overdue_{};
+  bool is_loss_told_ = false;
+
+  std::atomic<bool> is_open_{false};  // the directory is ours
+  std::atomic<ledger::SpoolState> state_{ledger::SpoolState::kUnusable};
+  std::atomic<Instant::rep> again_at_{0};  // after a failure: when to try again
+  std::atomic<std::uint32_t> puts_waiting_{0};
+  moodycamel::ConcurrentQueue<Message> messages_;
+  std::mutex transactions_;
+  std::mutex mutex_;  // for sleeping only
+  std::condition_variable wake_;
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace sidecast::spool

@@ -1,0 +1,112 @@
+#include "engine/spooling.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "engine/spool/leftovers.h"
+
+namespace sidecast {
+namespace {
+
+constexpr std::size_t kOperations = 1024;  // of a frame's 64 destinations, two counters each
+// What of the time to end belongs to writing the rest to disk.
+constexpr int kReserveShare = 3;
+constexpr Milliseconds kReserveMax{4'000};
+
+}  // namespace
+
+Result<std::unique_ptr<Spooling>> Spooling::open(const Config& config, Context context) {
+  auto& shown = context.ledger.header().spool;
+  shown.state.store(ledger::SpoolState::kNone, std::memory_order_relaxed);
+  shown.directory = {};
+  if (!config.spool) {
+    if (const std::uint64_t spooled = spooled_records(context.ledger, nullptr); spooled > 0) {
+      log_warning(
+          "{} records are in a spool that is configured no more; set 'spool' again to have them "
+          "delivered",
+          spooled);
+    }
+    return nullptr;
+  }
+  const std::string& directory = config.spool->directory;
+  std::copy_n(directory.data(), std::min(directory.size(), shown.directory.size() - 1),
+              shown.directory.data());
+  auto redo = stage::RedoLog::open(context.paths.redo("spool"), kOperations);
+  if (!redo) return fail(std::move(redo.error()));
+  return std::unique_ptr<Spooling>(new Spooling(config, std::move(context), std::move(*redo)));
+}
+
+Spooling::Spooling(const Config& config, Context context, std::unique_ptr<stage::RedoLog> redo)
+    : settings_(*config.spool),
+      reserve_(std::min(config.shutdown_deadline / kReserveShare, kReserveMax)),
+      context_(std::move(context)) {
+  spooler_ = std::make_unique<spool::Spooler>(
+      settings_, context_.paths.spool,
+      spool::Spooler::Context{
+          .ledger = &context_.ledger,
+          .stage = &context_.stage,
+          .redo = std::move(redo),
+          .budget = context_.budget,
+          .body_bytes_total = &context_.body_bytes_total,
+          .post = [this](std::function<void()> task) { context_.loop.post(std::move(task)); },
+          .relieve = context_.relieve,
+          .restored =
+              [this](const SealedBatchPtr& sealed) { deliverer_->spool()->restored(sealed); }});
+}
+
+void Spooling::recover(const std::vector<std::unique_ptr<stage::Segment>>& segments) {
+  std::uint64_t last = 0;
+  for (const auto& segment : segments) {
+    if (segment->key().worker != spool::kStageWriter) continue;
+    last = std::max(last, segment->key().sequence);
+  }
+  spooler_->recover(last);
+}
+
+void Spooling::connect(Deliverer& deliverer) {
+  deliverer_ = &deliverer;
+  deliverer.use_spool(*spooler_, settings_.after);
+}
+
+void Spooling::run() {
+  thread_ = std::thread([this] { spooler_->run(); });
+}
+
+Milliseconds Spooling::begin_to_end() noexcept {
+  deliverer_->spool()->stop_reading_back();
+  return reserve_;
+}
+
+void Spooling::stop(std::vector<stage::Segment*> segments, const Plan& plan, Instant deadline) {
+  spooler_->stop();
+  thread_.join();
+  spooler_->abandon();
+  if (spooler_->is_open() && context_.stage.unsettled() > 0) {
+    for (const auto& segment : spooler_->writer().segments()) segments.push_back(segment.get());
+    const std::uint64_t records = spool::spool_leftovers(
+        segments, *spooler_, plan, context_.ledger,
+        [this](const auto& put, const auto& parts) { deliverer_->spool()->commit(put, parts); },
+        deadline);
+    if (records > 0) {
+      log_info("{} records wait in the spool {} for the next start", records, settings_.directory);
+    }
+  }
+  if (context_.stage.unsettled() == 0) spooler_->settle_restaged();
+  spooler_->publish();
+}
+
+std::uint64_t spooled_records(const Ledger& ledger, const Plan* plan) noexcept {
+  std::uint64_t records = 0;
+  for (std::size_t i = 0; i < ledger.destination_count(); ++i) {
+    const auto index = static_cast<DestinationIndex>(i);
+    if (plan != nullptr && !plan->enabled_by_slot.contains(index)) continue;
+    const ledger::DestinationSlot& slot = ledger.destination(index);
+    // In this order: what moves meanwhile is rather missing than below zero.
+    const std::uint64_t out = slot.spooled_out.load(std::memory_order_relaxed);
+    records += slot.spooled_in.load(std::memory_order_relaxed) - out;
+  }
+  return records;
+}
+
+}  // namespace sidecast

@@ -1,0 +1,117 @@
+// The spool while an engine runs: who waits for what, and how it stays within its bounds.
+#include "engine/spool/spool.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/spool/spool_fixture.h"
+
+namespace sidecast::spool {
+namespace {
+
+using ledger::DropReason;
+
+class SpoolTest : public ::testing::Test {
+ protected:
+  [[nodiscard]] std::string disk() const { return directory_.file("disk"); }
+  test::TempDir directory_;
+};
+
+TEST_F(SpoolTest, GivesEachDestinationItsOldestFirst) {
+  World world(directory_.path(), disk());
+  Sample sample;
+  sample.frame.sealed_ns = 2'000;
+  const FrameRef second = world.put(sample, 2);
+  sample.frame.sealed_ns = 1'000;  // came later, and is older
+  const FrameRef first = world.put(sample, 1);
+  EXPECT_EQ(world.spool.oldest(world.slot(0))->ordinal, first.ordinal);
+  EXPECT_EQ(world.spool.oldest(world.slot(1))->ordinal, second.ordinal);
+  world.deliver(first, 1);
+  EXPECT_EQ(world.spool.oldest(world.slot(0))->ordinal, second.ordinal);
+  world.deliver(second, 1);
+  EXPECT_FALSE(world.spool.oldest(world.slot(0)));
+  EXPECT_EQ(world.spooled(1), kRecords);
+  world.expect_sums();
+}
+
+TEST_F(SpoolTest, ASegmentGoesWhenAllItsBatchesAreDone) {
+  World world(directory_.path(), disk());
+  Sample sample;
+  const FrameRef one = world.put(sample, 2);
+  const FrameRef other = world.put(sample, 1);
+  world.deliver(one, 3);
+  world.spool.rest();
+  EXPECT_EQ(segments_in(disk()).size(), 1U);
+  world.deliver(other, 1);
+  world.spool.rest();
+  EXPECT_TRUE(segments_in(disk()).empty());
+  EXPECT_TRUE(files_of(disk(), ".done")->empty());
+  EXPECT_TRUE(files_of(directory_.file("states"), ".state")->empty());
+  EXPECT_EQ(world.spool.figures().bytes, 0U);
+  world.expect_sums();
+}
+
+TEST_F(SpoolTest, AtItsLimitTheOldestMakeRoom) {
+  constexpr std::uint64_t kLimit = 4U << 20U;
+  World world(directory_.path(), disk(), kLimit);
+  Sample sample(Compression::kNone, 100'000);  // 300 KB each
+  std::size_t written = 0;
+  for (; written < 40; ++written) {
+    world.put(sample);
+    ASSERT_LE(world.spool.figures().bytes, kLimit);
+  }
+  EXPECT_GT(world.dropped(0, DropReason::kBudget), 0U);
+  EXPECT_GT(world.spooled(0), 0U);
+  EXPECT_EQ(world.spooled(0) + world.dropped(0, DropReason::kBudget), written * kRecords);
+  EXPECT_EQ(world.spool.take_dropped_for_room(), world.dropped(0, DropReason::kBudget));
+  world.expect_sums();
+}
+
+TEST_F(SpoolTest, ABatchLargerThanTheLimitIsRefused) {
+  World world(directory_.path(), disk(), 4U << 20U);
+  Sample sample(Compression::kNone, 2U << 20U);
+  sample.for_destinations(1);
+  EXPECT_FALSE(world.write(sample));
+  Sample small;
+  world.put(small);
+  world.expect_sums();
+}
+
+TEST_F(SpoolTest, WhatIsTooOldIsDroppedAndNothingElse) {
+  World world(directory_.path(), disk());
+  Sample sample;
+  world.put(sample);
+  sample.frame.sealed_ns -= Nanoseconds(std::chrono::hours(25)).count();
+  world.put(sample);
+  const auto overdue = world.spool.drop_overdue(*world.redo, wall_now());
+  EXPECT_EQ(overdue.expired, kRecords);
+  EXPECT_EQ(world.dropped(0, DropReason::kExpired), kRecords);
+  EXPECT_EQ(world.spooled(0), kRecords);
+  world.expect_sums();
+}
+
+TEST_F(SpoolTest, WhatWaitsForARemovedDestinationIsHeldAndThenDropped) {
+  World world(directory_.path(), disk());
+  Sample sample;
+  sample.frame.sealed_ns += Nanoseconds(std::chrono::hours(48)).count();
+  world.put(sample, 2);
+  world.ledger->destination(world.slot(1)).state = ledger::DestinationState::kRemoved;
+  const Timestamp now = wall_now();
+  EXPECT_EQ(world.spool.drop_overdue(*world.redo, now).policy_changed, 0U);
+  EXPECT_EQ(world.spool.drop_overdue(*world.redo, now + std::chrono::hours(23)).policy_changed, 0U);
+  EXPECT_EQ(world.spool.drop_overdue(*world.redo, now + std::chrono::hours(25)).policy_changed,
+            kRecords);
+  EXPECT_EQ(world.dropped(1, DropReason::kPolicyChanged), kRecords);
+  EXPECT_EQ(world.spooled(0), kRecords);
+  world.expect_sums();
+}
+
+TEST_F(SpoolTest, ADirectoryHasOneUser) {
+  World world(directory_.path(), disk());
+  Spool other({.directory = disk()}, directory_.file("states"), *world.ledger);
+  const Status opened = other.open();
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message().find("in use"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sidecast::spool
