@@ -13,6 +13,15 @@ constexpr std::size_t kOperations = 1024;  // of a frame's 64 destinations, two 
 // What of the time to end belongs to writing the rest to disk.
 constexpr int kReserveShare = 3;
 constexpr Milliseconds kReserveMax{4'000};
+// Of memory_limit, for what is known in memory of each batch on disk, which is so many bytes.
+constexpr std::uint64_t kIndexShare = 16;
+constexpr std::uint64_t kBatchBytes = 64;
+
+spool::Settings settings_for(const Config& config) {
+  spool::Settings settings = *config.spool;
+  settings.batches_max = config.memory_limit_bytes / kIndexShare / kBatchBytes;
+  return settings;
+}
 
 }  // namespace
 
@@ -38,7 +47,7 @@ Result<std::unique_ptr<Spooling>> Spooling::open(const Config& config, Context c
 }
 
 Spooling::Spooling(const Config& config, Context context, std::unique_ptr<stage::RedoLog> redo)
-    : settings_(*config.spool),
+    : settings_(settings_for(config)),
       reserve_(std::min(config.shutdown_deadline / kReserveShare, kReserveMax)),
       context_(std::move(context)) {
   spooler_ = std::make_unique<spool::Spooler>(

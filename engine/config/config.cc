@@ -28,9 +28,6 @@ constexpr Between<milliseconds> kGiveUpAfter{std::chrono::seconds(1), hours(24 *
 constexpr Between<std::uint64_t> kSpoolLimits{4ULL << 20U, 1ULL << 50U};
 constexpr Between<milliseconds> kSpoolAges{std::chrono::seconds(1), hours(24 * 365)};
 constexpr Between<milliseconds> kSpoolAfter{milliseconds(0), hours(24)};
-// Of memory_limit, for what is known in memory of each batch on disk, which is so many bytes.
-constexpr std::uint64_t kSpoolIndexShare = 16;
-constexpr std::uint64_t kSpoolBatchBytes = 64;
 constexpr Between<std::uint64_t> kRingSizes{1ULL << 20U, 4ULL << 30U};
 constexpr Between<std::uint32_t> kLanes{1, 16};
 constexpr Between<std::uint64_t> kRecordSizes{4ULL << 10U, 1ULL << 30U};
@@ -153,7 +150,6 @@ void read_spool(MapReader& reader, Config& config) {
       spool.error_at("sync", "'sync' must be never, always or interval");
     }
   }
-  settings.batches_max = config.memory_limit_bytes / kSpoolIndexShare / kSpoolBatchBytes;
   spool.finish();
   config.spool = std::move(settings);
 }

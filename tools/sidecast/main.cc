@@ -33,6 +33,7 @@ int run(int argc, char** argv) {
   sidecast::add_replay(app, exit_code);
   sidecast::add_ring(app, exit_code);
   sidecast::add_sink(app, exit_code);
+  sidecast::add_spool(app, exit_code);
   sidecast::add_traces(app, exit_code);
   sidecast::add_convert(app, exit_code);
   sidecast::add_ddl(app, exit_code);

@@ -91,5 +91,20 @@ TEST(Difference, EverySettingIsAppliedOrNamedAsNeedingARestart) {
   EXPECT_EQ(kept.config->give_up_after, std::chrono::hours(1));
 }
 
+TEST(Difference, ASpoolStaysAsItIsWithItsAgeUntilARestart) {
+  const RunningConfig before = config_of("spool: {dir: /x}\ndestinations: []\n");
+  const RunningConfig after = config_of("spool: {dir: /x, age_max: 1h}\ndestinations: []\n");
+  EXPECT_EQ(difference(before, after).needs_restart, std::vector<std::string>{"spool"});
+  EXPECT_EQ(difference(before, after).applied, std::vector<std::string>{});
+  RunningConfig kept = after;
+  keep_until_restart(*before.config, kept);
+  EXPECT_EQ(kept.config->spool, before.config->spool);
+  EXPECT_EQ(kept.config->give_up_after, std::chrono::hours(24));
+  const RunningConfig less_memory =
+      config_of("memory_limit: 64MiB\nspool: {dir: /x}\ndestinations: []\n");
+  EXPECT_EQ(difference(before, less_memory).needs_restart,
+            std::vector<std::string>{"memory_limit"});
+}
+
 }  // namespace
 }  // namespace sidecast

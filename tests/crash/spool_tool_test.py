@@ -1,0 +1,99 @@
+"""sidecast spool: what waits is listed, shown without its content, checked, repaired and given to others."""
+
+import json
+import unittest
+
+import end_to_end
+import pipeline
+import spool_test
+
+
+class SpoolTool(spool_test.SpoolTest):
+    def setUp(self):
+        super().setUp()
+        sink = self.pipeline.start_sink("dead", "--misbehave", "delay=60s")
+        self.address = sink.address
+        self.write_config([end_to_end.generic_json(sink.address)], shutdown_deadline="3s")
+        self.written = self.spool_something(sink)
+
+    def tool(self, *arguments, where=("--config",)):
+        place = (*where, self.pipeline.config) if where == ("--config",) else where
+        command = [end_to_end.BINARIES / "sidecast", "spool", *arguments, *place]
+        program = self.pipeline.start(command, "tool")
+        code, output = program.wait()
+        return code, output, program.last_words()
+
+    def test_ls_counts_what_waits_for_whom(self):
+        code, output, _ = self.tool("ls", "--json")
+        self.assertEqual(code, 0)
+        shown = json.loads(output)
+        destination, = shown["destinations"]
+        self.assertEqual((destination["name"], destination["records"]), ("generic", self.written))
+        self.assertEqual(sum(each["records"] for each in shown["segments"]), self.written)
+        self.assertIn("generic", self.tool("ls")[1])
+
+    def test_cat_shows_records_and_no_content_unless_asked(self):
+        lines = [json.loads(line) for line in self.tool("cat")[1].splitlines()]
+        self.assertEqual({line["generationId"] for line in lines}, set(self.logged_ids()))
+        self.assertTrue(all(line["spans"] for line in lines))
+        content = end_to_end.read_exchanges(end_to_end.SAMPLE)[0]["request"]["messages"][-1]["content"]
+        word = max(str(content).split(), key=len)
+        self.assertNotIn(word, self.tool("cat")[1])
+        self.assertIn(word, self.tool("cat", "--show-content")[1])
+
+    def test_check_finds_damage_names_the_place_and_repairs_it(self):
+        self.assertEqual(self.tool("check")[0], 0)
+        segment, = self.segments()
+        with segment.open("r+b") as file:
+            file.seek(segment.stat().st_size - 64)
+            file.write(b"\xa5" * 8)
+        code, output, _ = self.tool("check", "--json")
+        self.assertEqual(code, 1)
+        self.assertIn(str(segment), json.loads(output)["flaws"][0]["flaw"])
+        torn = self.spool / "ffffffffffffffff-0000000000000000.spool"
+        torn.write_bytes(b"no segment")
+        self.assertEqual(self.tool("check", "--repair")[0], 1)
+        self.assertFalse(torn.exists())
+        # What was damaged is nobody's any more, and the start says what is lost.
+        engine = self.pipeline.start_engine()
+        self.assert_sums_hold()
+        self.assertEqual(engine.stop()[0], 0)
+
+    def test_check_does_not_repair_under_a_running_engine(self):
+        engine = self.pipeline.start_engine()
+        code, _, errors = self.tool("check", "--repair")
+        self.assertEqual(code, 1)
+        self.assertIn("in use", errors)
+        self.assertEqual(engine.stop()[0], 0)
+
+    def test_replay_gives_what_waits_to_another_destination(self):
+        other = self.pipeline.start_sink("other")
+        self.write_config([end_to_end.generic_json(self.address, enabled=False),
+                           end_to_end.generic_json(other.address, name="other")], shutdown_deadline="3s")
+        code, output, errors = self.tool("replay", "--to", "other")
+        self.assertEqual(code, 0, errors)
+        self.assertIn(f"{self.written} record", output)
+        self.assertEqual(self.pipeline.start_engine("--drain").wait()[0], 0)
+        self.assert_all_arrived(end_to_end.Received(other.out), "other")
+        self.assertEqual(self.destination("other")["adopted"], self.written)
+        self.assertEqual(self.destination("generic")["spooled"], self.written)
+        self.assert_sums_hold()
+
+    def test_replay_refuses_what_the_other_one_would_not_have_got(self):
+        self.write_config([end_to_end.generic_json(self.address),
+                           end_to_end.generic_json(self.address, name="private", privacy_mode=True),
+                           end_to_end.generic_json(self.address, name="strangers", accounts=["nobody-we-know"]),
+                           end_to_end.generic_json(self.address, name="protobuf", encoding="otlp_protobuf")])
+        for name, why in (("private", "privacy mode"), ("strangers", "does not take"), ("protobuf", "cannot be converted")):
+            with self.subTest(name=name):
+                code, _, errors = self.tool("replay", "--to", name)
+                self.assertEqual(code, 1)
+                self.assertIn(why, errors)
+        self.assertEqual(self.tool("replay", "--to", "protobuf", "--force")[0], 1)
+        self.assertEqual(len(self.segments()), 1)
+        self.assertEqual(self.tool("replay", "--to", "private", "--force")[0], 0)
+        self.assertEqual(len(self.segments()), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
