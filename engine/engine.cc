@@ -88,6 +88,10 @@ struct Engine::Impl {
   [[nodiscard]] fates::FateLog fates_of(std::size_t section) const {
     return fates == nullptr ? fates::FateLog() : fates->log(static_cast<std::uint32_t>(section));
   }
+  // Workers have the first ones; then comes the spooler's, if there is one.
+  [[nodiscard]] std::size_t delivery_section() const noexcept {
+    return budget.workers + (config->spool ? 1 : 0);
+  }
   Status recover();
   void publish_writer_settings();
   Status apply(const RunningConfig& next);
@@ -168,8 +172,9 @@ void Engine::Impl::open_fates() {
     static_cast<void>(std::remove(paths.fates.c_str()));
     return;
   }
-  auto opened = fates::FateFile::open(
-      paths.fates, bytes, static_cast<std::uint32_t>(budget.workers + 1), ledger->header().epoch);
+  auto opened =
+      fates::FateFile::open(paths.fates, bytes, static_cast<std::uint32_t>(delivery_section() + 1),
+                            ledger->header().epoch);
   if (opened) {
     fates = std::move(*opened);
   } else {
@@ -243,7 +248,7 @@ Status Engine::Impl::recover() {
         workers[next_refreeze.fetch_add(1, std::memory_order_relaxed) % workers.size()]->refreeze(
             std::move(group), std::move(entries), destinations, sealed_at, shrinking);
       },
-      fates_of(worker_count));
+      fates_of(delivery_section()));
   if (spooling != nullptr) spooling->connect(*deliverer);
   for (std::size_t i = 0; i < worker_count; ++i) {
     workers.push_back(std::make_unique<Worker>(
@@ -354,6 +359,7 @@ Status Engine::Impl::open_spool(std::vector<stage::RedoLog*>& logs) {
                                          .stage = *stage,
                                          .loop = *loop,
                                          .budget = budget,
+                                         .fates = fates_of(budget.workers),
                                          .body_bytes_total = body_bytes,
                                          .relieve = [this] { ask_for_room(false); }});
   if (!opened) return fail(std::move(opened.error()));

@@ -57,6 +57,7 @@ Spooling::Spooling(const Config& config, Context context, std::unique_ptr<stage:
           .stage = &context_.stage,
           .redo = std::move(redo),
           .budget = context_.budget,
+          .fates = context_.fates,
           .body_bytes_total = &context_.body_bytes_total,
           .post = [this](std::function<void()> task) { context_.loop.post(std::move(task)); },
           .relieve = context_.relieve,

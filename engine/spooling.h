@@ -36,6 +36,7 @@ class Spooling {
     stage::Stage& stage;
     HttpLoop& loop;
     Budget budget;
+    fates::FateLog fates;
     std::atomic<std::uint64_t>& body_bytes_total;
     std::function<void()> relieve;  // asks for room in the stage; thread-safe
   };

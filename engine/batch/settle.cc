@@ -97,7 +97,20 @@ void Settler::rejected(const RecordRange& range, DestinationIndex destination, s
 
 void Settler::spooled(std::span<const stage::EntryRef> entries, std::uint64_t bits,
                       std::span<const DestinationIndex> destinations, spool::SegmentState& state,
-                      std::uint32_t ordinal) {
+                      std::uint32_t ordinal, FatePlace place) {
+  if (fates_.is_open()) {
+    // Before they are settled: afterwards they may be gone.
+    if (place.batch == 0) {
+      place = {.batch = fates_.batch(entries.front().entry->group, 0, 0, entries), .first = 0};
+    }
+    for (const DestinationIndex destination : destinations) {
+      fates_.settled({.batch = place.batch,
+                      .first = place.first,
+                      .count = entries.size(),
+                      .destination = destination},
+                     fates::Fate::kSpooled, 0);
+    }
+  }
   for (const stage::EntryRef& ref : entries) redo_.clear_bits(*ref.segment, *ref.entry, bits);
   std::uint64_t pending = 0;
   for (std::size_t i = 0; i < destinations.size(); ++i) {

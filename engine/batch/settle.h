@@ -24,6 +24,12 @@ struct RecordRange {
   std::size_t count = 0;
 };
 
+// Where records stand in the log of fates: from `first` on in that batch; 0 = in none.
+struct FatePlace {
+  std::uint64_t batch = 0;
+  std::size_t first = 0;
+};
+
 class Settler {
  public:
   Settler(Ledger& ledger, stage::RedoLog& redo, stage::Stage& stage, fates::FateLog fates = {})
@@ -43,7 +49,11 @@ class Settler {
   // spool::kFrameRecordsMax records.
   void spooled(std::span<const stage::EntryRef> entries, std::uint64_t bits,
                std::span<const DestinationIndex> destinations, spool::SegmentState& state,
-               std::uint32_t ordinal);
+               std::uint32_t ordinal, FatePlace place = {});
+  // They are the stage's again. Nothing is counted here, it is only told.
+  void read_back(const RecordRange& range, DestinationIndex destination) {
+    tell(range, destination, fates::Fate::kReadBack, 0);
+  }
 
   // Records settled since the start: shows that there is progress. Any thread.
   [[nodiscard]] std::uint64_t settled() const noexcept {

@@ -83,6 +83,8 @@ void SpoolGate::hand_over(RecordRange first, Outlet& outlet, Instant now) {
     put->body = nullptr;
   }
   put->sealed_at = sealed->sealed_at;
+  put->batch = sealed->number;
+  put->first = begin;
   put->keep_alive = sealed;
   for (const stage::EntryRef& ref : put->entries) handed->bytes += ref.entry->encoded_bytes;
   bytes_ += handed->bytes;
@@ -96,7 +98,8 @@ void SpoolGate::commit(const Spooler::Put& put, const std::vector<Spooler::Part>
   const std::span<const stage::EntryRef> entries(put.entries);
   for (const Spooler::Part& part : parts) {
     context_.settler.spooled(entries.subspan(part.first, part.count), put.bits, put.destinations,
-                             *part.state, part.ref.ordinal);
+                             *part.state, part.ref.ordinal,
+                             {.batch = put.batch, .first = put.first + part.first});
     SIDECAST_TEST_POINT("spool.committed");
   }
 }
@@ -152,6 +155,8 @@ void SpoolGate::read_back(const PlannedDestination& destination) {
 void SpoolGate::restored(const SealedBatchPtr& sealed) {
   for (const PlannedMember& member : sealed->group->members) {
     if ((sealed->destinations >> member.bit & 1U) == 0) continue;
+    // Before it can be settled.
+    context_.settler.read_back({sealed, 0, sealed->entries.size()}, member.destination);
     if (Outlet* const outlet = outlet_of(member.destination)) {
       outlet->submit_restored(sealed);
       context_.busy.insert(member.destination);

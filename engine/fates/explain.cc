@@ -212,6 +212,10 @@ class Teller {
         return fmt::format("rejected({})", name_in(ledger::kRejectReasons, settled.reason));
       case Fate::kDropped:
         return fmt::format("dropped({})", name_in(ledger::kDropReasons, settled.reason));
+      case Fate::kSpooled:
+        return "spooled";
+      case Fate::kReadBack:
+        return "read back";
     }
     return "unknown";
   }
@@ -237,19 +241,38 @@ class Teller {
                      [](const Step& a, const Step& b) { return a.time_ns < b.time_ns; });
     for (const Step& step : steps) {
       const bool is_end = step.what == "delivered" || step.what.starts_with("rejected") ||
-                          step.what.starts_with("dropped");
+                          step.what.starts_with("dropped") || step.what == "spooled";
       if (is_end) story.fate = step.what;
+      if (step.what == "read back") story.fate.clear();
       if (step.what == "answered") story.why = step.detail;
     }
     story.steps = std::move(steps);
     if (story.fate == "delivered") story.why.clear();
+    // An engine may have died before it said that it was read back.
+    if (story.fate == "spooled" && is_staged(key, destination)) story.fate.clear();
+    if (story.fate == "spooled") tell_spooled(destination, story);
     if (story.fate.empty()) tell_unsettled(destination, key, story);
     return story;
   }
 
-  void tell_unsettled(std::uint32_t destination, std::uint64_t key, DestinationStory& story) const {
+  [[nodiscard]] bool is_staged(std::uint64_t key, std::uint32_t destination) const {
     const auto found = staged_.find(key);
-    if (found == staged_.end() || !found->second.pending.contains(destination)) {
+    return found != staged_.end() && found->second.pending.contains(destination);
+  }
+
+  // What is dropped from the spool is counted, but not told of each record.
+  void tell_spooled(std::uint32_t destination, DestinationStory& story) const {
+    const DestinationStats* const stats = names_.find(destination);
+    if (stats != nullptr && stats->spooled == 0) {
+      story.fate = "unknown";
+      story.why = "it has left the spool, but how is no longer kept";
+      return;
+    }
+    story.why = "it waits on disk, unless it was dropped there: see `sidecast spool ls`";
+  }
+
+  void tell_unsettled(std::uint32_t destination, std::uint64_t key, DestinationStory& story) const {
+    if (!is_staged(key, destination)) {
       story.fate = "unknown";
       story.why = "it is settled, but how is no longer kept";
       return;

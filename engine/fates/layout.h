@@ -2,7 +2,7 @@
 // that has something to tell, in shared memory that outlives the engine.
 //
 //   0            FatesHeader
-//   kSectionsAt  section 0 | section 1 | ...    workers, then the delivery thread
+//   kSectionsAt  section 0 | section 1 | ...    workers, the spooler, then the delivery thread
 //
 //   in a section:  EventHeader | body | padding to 8 | EventHeader | ...
 //
@@ -140,7 +140,9 @@ struct AnsweredBody {
   std::uint16_t text_bytes;
   std::uint32_t padding;
 };
-enum class Fate : std::uint8_t { kDelivered, kRejected, kDropped };
+// Only appended to. What went to the spool has no fate yet: what was read back from there waits in
+// memory again.
+enum class Fate : std::uint8_t { kDelivered, kRejected, kDropped, kSpooled, kReadBack };
 struct SettledBody {
   BatchPart part;
   Fate fate;

@@ -42,10 +42,12 @@ Spooler::Spooler(Settings settings, const std::string& state_directory, Context 
     : context_(std::move(context)),
       spool_(std::move(settings), state_directory, *context_.ledger),
       writer_(*context_.stage, kStageWriter),
-      freezer_(context_.budget.batch_bytes, *context_.body_bytes_total,
-               [this](SealedBatchPtr sealed) {
-                 context_.post([this, sealed = std::move(sealed)] { context_.restored(sealed); });
-               }) {}
+      freezer_(
+          context_.budget.batch_bytes, *context_.body_bytes_total,
+          [this](SealedBatchPtr sealed) {
+            context_.post([this, sealed = std::move(sealed)] { context_.restored(sealed); });
+          },
+          context_.fates) {}
 
 void Spooler::recover(std::uint64_t stage_sequence) {
   writer_.start_after(stage_sequence);

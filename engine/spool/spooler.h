@@ -31,6 +31,7 @@
 #include "engine/batch/freezer.h"
 #include "engine/batch/sealed_batch.h"
 #include "engine/budget.h"
+#include "engine/fates/fate_log.h"
 #include "engine/ledger/ledger.h"
 #include "engine/spool/spool.h"
 #include "engine/stage/redo.h"
@@ -48,6 +49,7 @@ class Spooler {
     stage::Stage* stage = nullptr;
     std::unique_ptr<stage::RedoLog> redo;
     Budget budget;
+    fates::FateLog fates;  // the spooler's own section
     std::atomic<std::uint64_t>* body_bytes_total = nullptr;
     std::function<void(std::function<void()>)> post;  // to the delivery thread
     std::function<void()> relieve;                    // asks for room in the stage; thread-safe
@@ -76,6 +78,8 @@ class Spooler {
     std::uint64_t bits = 0;                      // of the entries' masks
     std::vector<DestinationIndex> destinations;  // the bits', from the lowest on
     Instant sealed_at;
+    std::uint64_t batch = 0;  // in the log of fates, where they stand from `first` on; 0 = in none
+    std::size_t first = 0;
     std::shared_ptr<const void> keep_alive;  // what body and entries belong to
   };
   // Where records [first, first + count) of a put are.

@@ -3,7 +3,10 @@
 import hashlib
 import http.server
 import json
+import pathlib
+import shutil
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -19,8 +22,8 @@ class Answers:
     """A receiver of many destinations: the first part of the path says whose answers come, the last one for ever."""
 
     def __init__(self, **statuses):
-        left = {name: list(each) for name, each in statuses.items()}
-        lock = threading.Lock()
+        self._left = left = {name: list(each) for name, each in statuses.items()}
+        self._lock = lock = threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -45,6 +48,10 @@ class Answers:
 
     def destination(self, name, **more):
         return {"name": name, "type": "otlp", "endpoint": f"http://{self._address}/{name}", "encoding": "otlp_json", **more}
+
+    def answer_from_now_on(self, name, status):
+        with self._lock:
+            self._left[name] = [status]
 
     def close(self):
         self._server.shutdown()
@@ -189,6 +196,27 @@ class Explain(end_to_end.EndToEndTest):
         self.pipeline.start_engine()
         self.wait_for_fate("gen-1", "late", "delivered")
         self.assertEqual(self.fates("gen-1")["late"][2].count("batched"), 2, "by each engine once")
+
+    def test_what_waits_on_disk_is_told_and_what_became_of_it_once_read_back(self):
+        answers = self.answers(paused=[401])
+        disk = pathlib.Path(tempfile.mkdtemp(prefix="sidecast-spool-"))
+        self.addCleanup(shutil.rmtree, disk, ignore_errors=True)
+        self.pipeline.write_config([answers.destination("paused")], batch_age_max="20ms", shutdown_deadline="2s",
+                                   spool={"dir": str(disk)})
+        engine = self.pipeline.start_engine()
+        self.write(generation_id="gen-1")
+        self.wait_for_fate("gen-1", "paused", "pending")
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())
+        fate, why, steps = self.fates("gen-1")["paused"]
+        self.assertEqual(fate, "spooled", why)
+        self.assertIn("spool ls", why)
+        self.assertIn("spooled", steps)
+        answers.answer_from_now_on("paused", 200)
+        self.pipeline.start_engine()
+        self.wait_for_fate("gen-1", "paused", "delivered")
+        steps = self.fates("gen-1")["paused"][2]
+        self.assertIn("sent", steps[steps.index("read back"):], steps)
+        self.assertLess(steps.index("spooled"), steps.index("read back"), steps)
 
     def test_without_fates_it_says_why(self):
         answers = self.answers(good=[200])

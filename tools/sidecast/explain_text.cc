@@ -64,7 +64,8 @@ std::string painted(const std::string& fate, const Style& style) {
   const std::string text = shown(fate);
   if (fate == "delivered") return style.good(text);
   if (fate.starts_with("rejected") || fate.starts_with("dropped")) return style.bad(text);
-  return fate == "pending" || fate == "unknown" ? style.warn(text) : style.bold(text);
+  const bool is_open = fate == "pending" || fate == "spooled" || fate == "unknown";
+  return is_open ? style.warn(text) : style.bold(text);
 }
 
 std::string arrival_lines(const RecordStory& story) {
