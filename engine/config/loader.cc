@@ -35,15 +35,20 @@ Result<RunningConfig> ConfigLoader::load() {
   if (!ring_dir_.empty()) loaded->ring_dir = ring_dir_;
   auto config = std::make_shared<const Config>(*std::move(loaded));
   if (!config->destinations_dir.empty()) {
-    // What may be reached is part of what a file was read to: other ranges, and all are read again.
-    const bool is_other = config_ == nullptr ||
-                          config_->destinations_dir != config->destinations_dir ||
-                          !have_equal_egress(*config_, *config);
-    auto tenants =
-        is_other ? std::make_unique<TenantDirectory>(config->egress_allowed) : std::move(tenants_);
+    const bool is_other = config_ == nullptr || tenants_ == nullptr ||
+                          config_->destinations_dir != config->destinations_dir;
+    const bool is_changed = is_other || !have_equal_egress(*config_, *config);
+    std::unique_ptr<TenantDirectory> tenants;
+    if (is_other) {
+      tenants = std::make_unique<TenantDirectory>(config->egress_allowed);
+    } else if (is_changed) {
+      tenants = tenants_->with_egress(config->egress_allowed);
+    } else {
+      tenants = std::move(tenants_);
+    }
     const auto scanned = tenants->scan(config->destinations_dir);
     // What is known of the files so far stays known.
-    if (!is_other || scanned) tenants_ = std::move(tenants);
+    if (!is_changed || scanned) tenants_ = std::move(tenants);
     if (!scanned) return fail(Error(scanned.error()).with("destinations_dir"));
   }
   config_ = config;

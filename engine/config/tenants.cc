@@ -174,6 +174,21 @@ bool TenantDirectory::look_at(const std::string& path) {
   return true;
 }
 
+std::unique_ptr<TenantDirectory> TenantDirectory::with_egress(
+    std::shared_ptr<const AddressRanges> egress_allowed) const {
+  auto other = std::make_unique<TenantDirectory>(*this);
+  other->egress_allowed_ = std::move(egress_allowed);
+  for (auto& [path, known] : other->known_) {
+    if (known.good == nullptr) continue;
+    TenantFile file = *known.good;
+    for (DestinationConfig& destination : file.destinations) {
+      destination.egress_allowed = other->egress_allowed_;
+    }
+    known.good = std::make_shared<const TenantFile>(std::move(file));
+  }
+  return other;
+}
+
 void TenantDirectory::read(const std::string& path, Known& known) {
   const auto text = read_file(path, kTenantFileBytesMax);
   if (!text) {

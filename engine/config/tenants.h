@@ -59,6 +59,11 @@ class TenantDirectory {
   explicit TenantDirectory(std::shared_ptr<const AddressRanges> egress_allowed = nullptr)
       : egress_allowed_(std::move(egress_allowed)) {}
 
+  // All that is known of the files, with other ranges: what a file says does not depend on them,
+  // and one that is bad by now stays as it was.
+  [[nodiscard]] std::unique_ptr<TenantDirectory> with_egress(
+      std::shared_ptr<const AddressRanges> egress_allowed) const;
+
   // True when something changed. An Error, and nothing has changed, when the directory cannot be
   // read: that is no removal of all tenants.
   [[nodiscard]] Result<bool> scan(const std::string& directory);

@@ -178,5 +178,27 @@ TEST_F(Tenants, NamesAreUniqueOverAllFiles) {
   EXPECT_NE(loader.tenant_problems().front().find("acme/one"), std::string::npos);
 }
 
+TEST_F(Tenants, OtherEgressReachesAFileThatIsBadByNowAndItStaysAsItWas) {
+  const auto write_main = [this](const std::string& more) {
+    std::ofstream(directory_.file("main.yml")) << "destinations_dir: " << directory_.path() << "\n"
+                                               << more;
+  };
+  write_main({});
+  write("acme.yaml", otlp("acme"));
+  ConfigLoader loader(directory_.file("main.yml"));
+  const auto before = loader.load();
+  ASSERT_TRUE(before) << before.error().message();
+  ASSERT_EQ(before->destinations.size(), 1U);
+  EXPECT_EQ(before->destinations.front()->egress_allowed, nullptr);
+  write("acme.yaml", "account: [");
+  write_main("egress: {allow: [10.0.0.0/8]}\n");
+  const auto after = loader.load();
+  ASSERT_TRUE(after) << after.error().message();
+  ASSERT_EQ(after->destinations.size(), 1U);
+  EXPECT_EQ(after->destinations.front()->name, "acme/one");
+  EXPECT_NE(after->destinations.front()->egress_allowed, nullptr);
+  EXPECT_EQ(loader.tenant_problems().size(), 1U);
+}
+
 }  // namespace
 }  // namespace sidecast
