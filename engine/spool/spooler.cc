@@ -402,7 +402,10 @@ void Spooler::note_failure(const Error& error, Instant now) {
 }
 
 void Spooler::note_success() {
-  if (state_.exchange(SpoolState::kOk, std::memory_order_relaxed) != SpoolState::kOk) {
+  // Beside what found no room, something smaller may: that alone is no news.
+  const bool is_calm =
+      monotonic_now().time_since_epoch().count() >= again_at_.load(std::memory_order_relaxed);
+  if (is_calm && state_.exchange(SpoolState::kOk, std::memory_order_relaxed) != SpoolState::kOk) {
     log_info("the spool {} works again", spool_.settings().directory);
     is_loss_told_ = false;
   }
