@@ -1,7 +1,7 @@
 """Incidents that other exporters are known for, one test each, seen as an operator sees them.
 
-Elsewhere: a single item larger than every limit and the sums of splits (tests/unit/engine), power cuts,
-reloads, thousands of destinations.
+Elsewhere: the sums of splits (tests/unit/engine), power cuts at every write (tests/unit/spool), reloads,
+thousands of destinations.
 """
 
 import json
@@ -16,6 +16,7 @@ import unittest
 
 import end_to_end
 import faulty_receiver
+import oversize_test
 import pipeline
 
 HOSTS = pathlib.Path("/etc/hosts")
@@ -159,6 +160,31 @@ class Incidents(end_to_end.EndToEndTest):
         self.assertEqual(len(ids), 1, "two requests of one trace stay in one trace")
         self.assertRegex(ids.pop(), "^(?!0{32})[0-9a-f]{32}$")
         self.assertEqual(self.destination()["delivered"], 2)
+        self.assertEqual(engine.stop()[0], 0)
+
+    def test_an_item_larger_than_every_limit_is_shortened_and_holds_up_nobody(self):
+        """An item larger than the batch limit was split for ever, and all behind it waited."""
+        receiver = oversize_test.Receiver(oversize_test.PLAIN_413)
+        self.addCleanup(receiver.close)
+        # Larger than a batch, than what memory has for one record, than the receiver takes, than a record in the ring.
+        engine = self.start(end_to_end.generic_json(receiver.address, compression="none", batch_bytes_max="1MiB"),
+                            memory_limit="48MiB", workers=1, writers={"ring_size": "96MiB", "record_size_max": "32MiB"})
+        sizes = {"stage": 24_000_000, "receiver": 6_000_000, "batch": 2_000_000, "ring": 60_000_000}
+        path = self.pipeline.folder / "items.jsonl"
+        with path.open("w", encoding="utf-8") as out:
+            for name, size in sizes.items():
+                for index in range(50):
+                    out.write(json.dumps(oversize_test.exchange(f"{name}-{index}", f"question {index} " * 20)) + "\n")
+                out.write(json.dumps(oversize_test.exchange(name, "once upon a time " * (size // 17))) + "\n")
+        self.pipeline.replay(path, "--ids", self.ids, "--no-wait", "--rate", "200")
+        self.pipeline.wait_until_settled()
+        stats = self.assert_ledger_exact(51 * len(sizes))
+        self.assertEqual(set(receiver.spans), set(self.logged_ids()))
+        self.assertEqual((stats["records"]["shed"], stats["records"]["oversized"]), (1, 0))
+        self.assertEqual(stats["destinations"][0]["shrunk"], 2)
+        marked = {re.search(r"\[shortened from ([\d,]+) bytes\]", json.dumps(span))[1]
+                  for span in receiver.spans.values() if "[shortened from " in json.dumps(span)}
+        self.assertEqual(marked, {f"{sizes[name] // 17 * 17:,}" for name in ("stage", "receiver")})
         self.assertEqual(engine.stop()[0], 0)
 
     def test_a_name_that_moves_to_another_address_is_followed(self):

@@ -27,6 +27,7 @@ class Receiver:
     def __init__(self, refusal):
         self.spans = {}  # generation id -> attributes
         self.refused = 0
+        self.refusal = refusal
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -34,12 +35,7 @@ class Receiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
-                status, answer = 200, {}
-                if len(body) > LIMIT_BYTES:
-                    receiver.refused += 1
-                    status, answer = refusal
-                else:
-                    receiver.keep(json.loads(body))
+                status, answer = receiver.answer_to(body)
                 reply = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
@@ -53,6 +49,13 @@ class Receiver:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def answer_to(self, body):
+        if len(body) > LIMIT_BYTES:
+            self.refused += 1
+            return self.refusal
+        self.keep(json.loads(body))
+        return 200, {}
 
     def keep(self, request):
         for resource in request["resourceSpans"]:

@@ -1,5 +1,6 @@
 """What outlives memory waits on disk: outages, the end of an engine, a reboot, a full disk; nothing is lost."""
 
+import itertools
 import pathlib
 import shutil
 import tempfile
@@ -186,6 +187,45 @@ class SpoolInAReload(SpoolTest):
         self.assertEqual(dropped["policy_changed"] + dropped["expired"], written, dropped)
         self.assert_sums_hold()
         self.assertEqual(engine.stop()[0], 0)
+
+
+class SpoolGivesUp(SpoolTest):
+    def test_what_is_spooled_is_given_up_at_its_age_and_what_is_younger_is_delivered(self):
+        """In the short what takes give_up_after, 24 hours by default with a spool."""
+        dead = self.pipeline.start_sink("dead", "--misbehave", "status=503")
+        alive = self.pipeline.start_sink("alive")
+        self.write_config([end_to_end.generic_json(dead.address, name="dead", batch_records_max=2),
+                           end_to_end.openinference_protobuf(alive.address, name="alive")],
+                          spool={"after": "0s", "age_max": "4s"})
+        engine = self.pipeline.start_engine()
+        self.play("--id-prefix", "old-")
+        old = len(self.logged_ids())
+        pipeline.wait_until(lambda: self.destination("dead")["spooled"] > old // 2, "most of it to be on disk")
+        pipeline.wait_until(lambda: self.destination("dead")["dropped"]["expired"] == old, "all of it to be given up")
+        self.assert_sums_hold()
+        pipeline.wait_until(lambda: not self.segments(), "its place on disk to be free")
+        dead.stop()
+        again = self.pipeline.start_sink("again", listen=dead.address)
+        # It is asked again only when there is something to send, and after many a failure not at once.
+        turns = itertools.count()
+
+        def is_found_again():
+            self.play("--id-prefix", f"probe-{next(turns)}-")
+            time.sleep(1)
+            return self.destination("dead")["state"] == "ok"
+
+        pipeline.wait_until(is_found_again, "the receiver to be found again")
+        self.play("--id-prefix", "young-")
+        self.pipeline.wait_until_settled()
+        self.assert_sums_hold()
+        shown, received = self.destination("dead"), set(end_to_end.Received(again.out).spans)
+        self.assertEqual({each for each in self.logged_ids() if each.startswith("young-")} - received, set())
+        self.assertEqual({each for each in received if each.startswith("old-")}, set())
+        self.assertEqual((shown["delivered"], shown["dropped"]["expired"]),
+                         (len(received), len(self.logged_ids()) - len(received)))
+        self.assertEqual(self.destination("alive")["delivered"], len(self.logged_ids()))
+        self.assertEqual(engine.stop()[0], 0)
+        self.assertIn("dropped(expired)", engine.log.read_text())
 
 
 # $0 is the directory to mount a small file system at, $1 how.
