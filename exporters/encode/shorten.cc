@@ -15,10 +15,27 @@ constexpr Text kBlanks = " \t\r\n";
 // All that may stand outside of a text: blanks, numbers, true, false and null.
 constexpr Text kOutsideTexts = " \t\r\n,:+-.0123456789eEtrufalsn";
 
-std::string marker(std::size_t bytes) {
-  std::string digits = std::to_string(bytes);
+constexpr Text kMarkBegin = "…[shortened from ";
+constexpr Text kMarkEnd = " bytes]";
+
+// Of a text that was shortened before it is the mark that it has, which says how long it was at
+// first.
+std::string mark_of(Text text) {
+  const std::size_t begin = text.ends_with(kMarkEnd) ? text.rfind(kMarkBegin) : Text::npos;
+  if (begin != Text::npos) {
+    const std::size_t from = begin + kMarkBegin.size();
+    std::string digits(text.substr(from, text.size() - kMarkEnd.size() - from));
+    std::erase(digits, ',');
+    std::uint64_t bytes = 0;
+    const char* const end = digits.data() + digits.size();
+    const auto [stop, error] = std::from_chars(digits.data(), end, bytes);
+    if (error == std::errc() && stop == end && bytes > text.size()) {
+      return std::string(text.substr(begin));
+    }
+  }
+  std::string digits = std::to_string(text.size());
   for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
-  return "…[shortened from " + digits + " bytes]";
+  return std::string(kMarkBegin) + digits + std::string(kMarkEnd);
 }
 
 // ---- JSON ---------------------------------------------------------------------------------------
@@ -141,7 +158,7 @@ void append_shortened_content(Text content, std::size_t bytes_max, ByteBuffer& o
     if (out.size() - start <= bytes_max) return;
     out.truncate(start);
   }
-  append_json_escaped(out, marker(text.size()));
+  append_json_escaped(out, mark_of(text));
 }
 
 }  // namespace
@@ -158,7 +175,7 @@ std::size_t level_of(std::vector<std::size_t> sizes, std::size_t room) {
 
 std::string shortened(Text text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return std::string(text);
-  const std::string mark = marker(text.size());
+  const std::string mark = mark_of(text);
   ByteBuffer json;
   if (shorten_json(text, bytes_max, {}, json)) {
     return json.size() <= bytes_max ? std::string(json.view()) : '"' + mark + '"';

@@ -173,6 +173,17 @@ TEST(Shorten, JsonOfManySmallValuesBecomesOneMarker) {
   EXPECT_EQ(read, "…[shortened from 48,891 bytes]");
 }
 
+TEST(Shorten, WhatIsShortenedTwiceSaysHowLongItWasAtFirst) {
+  const std::string once = shortened(std::string(20'971'520, 'x'), 4000);
+  const std::string twice = shortened(once, 400);
+  EXPECT_EQ(twice.size(), 400U);
+  EXPECT_TRUE(twice.ends_with("x…[shortened from 20,971,520 bytes]")) << twice;
+  EXPECT_EQ(twice.find("…"), twice.rfind("…"));
+  // Somebody's own words, which claim what cannot be.
+  const std::string words = std::string(5000, 'x') + "…[shortened from 12 bytes]";
+  EXPECT_TRUE(shortened(words, 400).ends_with("[shortened from 5,028 bytes]"));
+}
+
 TEST(Shorten, ProseInBracketsIsText) {
   const std::string prose = "[a stage direction] \"Hello\", said " + std::string(1000, 'x') + "]";
   const std::string cut = shortened(prose, 300);
