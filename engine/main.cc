@@ -1,6 +1,7 @@
 // sidecastd: reads the config, opens the engine, runs it until SIGTERM or SIGINT; SIGHUP reads the
 // config again. The only place where everything meets. Exit codes: 0 done, 1 the thing asked for
 // failed, 2 wrong usage or config.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -11,6 +12,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include "engine/base/log.h"
 #include "engine/config/loader.h"
@@ -30,6 +32,16 @@ void request_stop(int /*signal*/) {
 
 void ask_for_reload(int /*signal*/) {
   reload_asked.store(true, std::memory_order_relaxed);
+}
+
+// As many as the operator allows: a destination takes a socket or two, and a ring a file. The lower
+// default protects programs that use select(), which nothing here does.
+void allow_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  constexpr rlim_t kWanted = 65'536;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kWanted));
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int run(int argc, char** argv) {
@@ -66,6 +78,7 @@ int run(int argc, char** argv) {
   }
   for (const std::string& warning : config->config->warnings) sidecast::log_warning("{}", warning);
 
+  allow_descriptors();
   struct sigaction action {};
   action.sa_handler = request_stop;
   sigaction(SIGTERM, &action, nullptr);

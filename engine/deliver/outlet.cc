@@ -37,12 +37,6 @@ std::uint64_t encoded_bytes(const SealedBatch& sealed, std::size_t first, std::s
   return bytes;
 }
 
-// Of what is some seconds old; half of it after three.
-double kept_of(Instant::duration age) {
-  constexpr std::chrono::duration<double> kHalfLife{3.0};
-  return std::exp2(-(age / kHalfLife));
-}
-
 SizeLimit learnt_limit(const ledger::DestinationSlot& slot) {
   const auto known = [](const std::atomic<std::uint64_t>& bytes) {
     const std::uint64_t value = bytes.load(std::memory_order_relaxed);
@@ -153,7 +147,7 @@ void Outlet::expand(const SealedBatchPtr& sealed, bool is_piece) {
 }
 
 void Outlet::start(Send send) {
-  const auto target = exchange_target(context_.loop, destination_.config);
+  auto target = exchange_target(context_.loop, destination_.config);
   const Breaker::Round round = breaker_.round();
   const auto fail_to_start = [&](Send unsent, const Error& error) {
     const Verdict verdict{.kind = Verdict::Kind::kPause, .explanation = error.message()};
@@ -165,6 +159,8 @@ void Outlet::start(Send send) {
     fail_to_start(std::move(send), target.error());
     return;
   }
+  target->options.standing = {.is_proven = breaker_.is_closed() && accepted_at_ != Instant{},
+                              .failures = breaker_.failures()};
   const auto shared = std::make_shared<Send>(std::move(send));
   const Request& request = shared->request;  // pieces are views: a copy copies no body
   const Status started = exchange(
@@ -370,7 +366,6 @@ void Outlet::expire(Instant now) {
     drop(*take_oldest(), ledger::DropReason::kExpired, trouble());
   }
   losses_.tick(now);
-  note_busy(now);
   if (limit_.raise_if_due(wall_now())) keep_limit();
   ask_for_spooled();
 }
@@ -389,19 +384,8 @@ Instant::duration Outlet::lag(Instant now) const noexcept {
 }
 
 double Outlet::recent_bytes(Instant now) const noexcept {
-  return recent_bytes_ * kept_of(now - recent_at_);
-}
-
-double Outlet::busy_share(Instant now) const noexcept {
-  return busy_share_ * kept_of(now - busy_at_);
-}
-
-// A sample, as of the last one or the last half second.
-void Outlet::note_busy(Instant now) {
-  constexpr Instant::duration kSampleMax = std::chrono::milliseconds(500);
-  const double kept = kept_of(std::min(now - busy_at_, kSampleMax));
-  busy_share_ = busy_share(now) + (idle() ? 0.0 : 1.0 - kept);
-  busy_at_ = now;
+  constexpr std::chrono::duration<double> kHalfLife{3.0};
+  return recent_bytes_ * std::exp2(-((now - recent_at_) / kHalfLife));
 }
 
 void Outlet::hurry() {

@@ -1,10 +1,13 @@
 #include "exporters/http/loop.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <map>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -13,8 +16,13 @@
 #include <curl/curl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "engine/base/assert.h"
+#include "exporters/http/gate.h"
+#include "exporters/http/pool.h"
 #include "exporters/http/timers.h"
 #include "exporters/http/transfer.h"
 #include "exporters/transport/channel.h"
@@ -25,6 +33,11 @@ namespace {
 constexpr std::size_t kIdleTransfersMax = 32;  // easy handles kept, about 6 KB each
 constexpr std::size_t kTasksPerPass = 1024;    // so that a busy mailbox cannot starve the sockets
 constexpr std::chrono::milliseconds kPollMax{3'600'000};
+constexpr std::size_t kEventsPerPass = 256;
+// What a trial has for its answer while others wait for theirs, and how often that is looked at.
+constexpr std::chrono::seconds kTrialPatience{10};
+constexpr std::chrono::seconds kRoomPause{1};
+constexpr std::uint32_t kWakeKey = 2;  // beside those of the pools
 
 // libcurl's own set-up is not thread-safe before it has happened once.
 void set_up_curl() {
@@ -65,14 +78,34 @@ struct HttpLoop::Impl {
   void run();
   void wake();
   bool run_posted();  // true when the mailbox was not emptied
-  void send(Request request, const TransferOptions& options, Completion completion);
-  void finish_transfers();
+  void start_waiting();
+  void start(Request request, const TransferOptions& options, Completion completion,
+             bool is_proven);
+  void look_for_room();
+  void finish_transfers(Pool& pool);
+  void end_transfer(CURL* easy, CURLcode result);
+  void cancel_transfers();
   void keep(std::unique_ptr<Transfer> transfer);
   void bound_connections();
-  [[nodiscard]] int poll_ms() const;
+  void wait(bool has_more);
+  [[nodiscard]] int wait_ms() const;
+
+  struct Waiting {
+    Request request;
+    TransferOptions options;
+    Completion completion;
+  };
+  struct Open {
+    std::unique_ptr<Transfer> transfer;
+    Pool* pool;
+    bool is_proven;
+    std::uint32_t failures;
+    Instant started;
+  };
 
   const Settings settings;
-  CURLM* multi = nullptr;
+  const int epoll;
+  const int wake_event;
 
   // Written by any thread. The mailbox holds what callers have handed over and still own the budget
   // of (batches, answers to them), so it has no bound of its own.
@@ -82,43 +115,63 @@ struct HttpLoop::Impl {
 
   // Of the loop's thread.
   Timers timers;
-  std::unordered_map<CURL*, std::unique_ptr<Transfer>> open;
+  std::array<std::unique_ptr<Pool>, 2> pools;  // by Egress
+  Gate<Waiting> gate;
+  std::unordered_map<CURL*, Open> open;
   std::vector<std::unique_ptr<Transfer>> idle;
   std::map<Transport, std::unique_ptr<Channel>> channels;  // made when first needed
+  bool is_looking_for_room = false;                        // a timer is set for it
 };
 
-HttpLoop::Impl::Impl(Settings given) : settings(std::move(given)) {
+HttpLoop::Impl::Impl(Settings given)
+    : settings(std::move(given)),
+      epoll(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      gate(settings.connections_max) {
   set_up_curl();
-  multi = curl_multi_init();
-  if (multi == nullptr) throw std::bad_alloc();
-  curl_multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
-  curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-                    static_cast<long>(settings.connections_max));
+  SIDECAST_ASSERT(epoll >= 0 && wake_event >= 0);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = std::uint64_t{kWakeKey} << 32U;
+  SIDECAST_ASSERT(::epoll_ctl(epoll, EPOLL_CTL_ADD, wake_event, &event) == 0);
+  for (std::uint32_t key = 0; key < pools.size(); ++key) {
+    pools[key] = std::make_unique<Pool>(epoll, key);
+  }
   bound_connections();
 }
 
 HttpLoop::Impl::~Impl() {
   channels.clear();            // they post to the mailbox
   const WithoutSigpipe guard;  // closing a TLS connection writes to it
-  for (const auto& [easy, transfer] : open) curl_multi_remove_handle(multi, easy);
-  open.clear();
+  cancel_transfers();
   idle.clear();
-  curl_multi_cleanup(multi);
+  for (auto& pool : pools) pool.reset();
+  ::close(wake_event);
+  ::close(epoll);
+}
+
+void HttpLoop::Impl::cancel_transfers() {
+  gate.clear();
+  for (const auto& [easy, each] : open) each.pool->remove(easy);
+  open.clear();
 }
 
 // libcurl's bound counts connections in use as well, and would close each one on its return while
 // many are; so it moves with the transfers.
 void HttpLoop::Impl::bound_connections() {
-  const std::size_t bound =
-      std::min(settings.connections_max, open.size() + settings.idle_connections_max);
-  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS,
-                    static_cast<long>(std::max<std::size_t>(bound, 1)));
+  for (const auto& pool : pools) {
+    const std::size_t bound =
+        std::min(settings.connections_max, pool->open() + settings.idle_connections_max);
+    pool->bound_connections(std::max<std::size_t>(bound, 1));
+  }
 }
 
 void HttpLoop::Impl::wake() {
   // acq_rel: pairs with the exchange in run_posted(). A loop that takes the flag down sees every
   // task that was queued before it was put up, by this caller or the ones that found it up.
-  if (!wake_pending.exchange(true, std::memory_order_acq_rel)) curl_multi_wakeup(multi);
+  if (!wake_pending.exchange(true, std::memory_order_acq_rel)) {
+    ::eventfd_write(wake_event, 1);
+  }
 }
 
 bool HttpLoop::Impl::run_posted() {
@@ -134,12 +187,32 @@ bool HttpLoop::Impl::run_posted() {
   return true;
 }
 
-int HttpLoop::Impl::poll_ms() const {
-  const auto due = timers.next_due();
+int HttpLoop::Impl::wait_ms() const {
+  std::optional<Instant> due = timers.next_due();
+  for (const auto& pool : pools) {
+    if (pool->due() && (!due || *pool->due() < *due)) due = pool->due();
+  }
   if (!due) return static_cast<int>(kPollMax.count());
   // Rounded up: waking a moment early would spin until the timer is due.
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*due - monotonic_now());
   return static_cast<int>(std::clamp(left, std::chrono::milliseconds(0), kPollMax).count());
+}
+
+void HttpLoop::Impl::wait(bool has_more) {
+  std::array<epoll_event, kEventsPerPass> events{};
+  const int count =
+      ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), has_more ? 0 : wait_ms());
+  SIDECAST_ASSERT(count >= 0 || errno == EINTR);
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    const auto key = static_cast<std::uint32_t>(event.data.u64 >> 32U);
+    if (key == kWakeKey) {
+      eventfd_t woken = 0;
+      ::eventfd_read(wake_event, &woken);
+    } else {
+      pools.at(key)->on_event(static_cast<int>(event.data.u64 & 0xffffffffU), event.events);
+    }
+  }
 }
 
 void HttpLoop::Impl::run() {
@@ -148,21 +221,55 @@ void HttpLoop::Impl::run() {
   // run().
   while (!stopping.load(std::memory_order_acquire)) {
     const bool has_more = run_posted();
-    timers.run_due(monotonic_now());
-    int running = 0;
-    SIDECAST_ASSERT(curl_multi_perform(multi, &running) == CURLM_OK);
-    finish_transfers();
+    const Instant now = monotonic_now();
+    timers.run_due(now);
+    for (const auto& pool : pools) {
+      pool->on_time(now);
+      finish_transfers(*pool);
+    }
     if (stopping.load(std::memory_order_acquire)) break;
-    // Handles that completions added count as due at once, so this returns for them.
-    SIDECAST_ASSERT(curl_multi_poll(multi, nullptr, 0, has_more ? 0 : poll_ms(), nullptr) ==
-                    CURLM_OK);
+    wait(has_more);  // returns at once for transfers that completions began: they are due
+    for (const auto& pool : pools) finish_transfers(*pool);
   }
-  for (const auto& [easy, transfer] : open) curl_multi_remove_handle(multi, easy);
-  open.clear();
+  cancel_transfers();
   bound_connections();
 }
 
-void HttpLoop::Impl::send(Request request, const TransferOptions& options, Completion completion) {
+void HttpLoop::Impl::start_waiting() {
+  while (auto next = gate.next()) {
+    start(std::move(next->waiting.request), next->waiting.options,
+          std::move(next->waiting.completion), next->is_proven);
+  }
+  if (gate.waiting_trials() == 0 || is_looking_for_room) return;
+  is_looking_for_room = true;
+  timers.add(monotonic_now() + kRoomPause, [this] {
+    is_looking_for_room = false;
+    look_for_room();
+    start_waiting();
+  });
+}
+
+// Trials that have been open for long without an answer make room for those that wait, as if their
+// timeout had come.
+void HttpLoop::Impl::look_for_room() {
+  const Instant before = monotonic_now() - kTrialPatience;
+  std::vector<CURL*> overdue;
+  for (const auto& [easy, each] : open) {
+    const bool is_overdue = !each.is_proven && each.started < before;
+    if (is_overdue && gate.may_displace(each.failures)) overdue.push_back(easy);
+    if (overdue.size() == gate.waiting_trials()) break;
+  }
+  // Each makes room for one, which is then no reason any more for the next to go.
+  for (CURL* const easy : overdue) {
+    const auto found = open.find(easy);
+    if (found != open.end() && gate.may_displace(found->second.failures)) {
+      end_transfer(easy, CURLE_OPERATION_TIMEDOUT);
+    }
+  }
+}
+
+void HttpLoop::Impl::start(Request request, const TransferOptions& options, Completion completion,
+                           bool is_proven) {
   std::unique_ptr<Transfer> transfer;
   if (idle.empty()) {
     transfer = std::make_unique<Transfer>();
@@ -181,12 +288,15 @@ void HttpLoop::Impl::send(Request request, const TransferOptions& options, Compl
       done(std::move(response), {});
     });
     keep(std::move(transfer));
+    gate.ended(is_proven);
     return;
   }
   CURL* const easy = transfer->easy();
-  open.emplace(easy, std::move(transfer));
+  Pool& pool = *pools.at(static_cast<std::size_t>(options.egress));
+  open.emplace(easy, Open{std::move(transfer), &pool, is_proven, options.standing.failures,
+                          monotonic_now()});
+  pool.add(easy);
   bound_connections();
-  SIDECAST_ASSERT(curl_multi_add_handle(multi, easy) == CURLM_OK);
 }
 
 void HttpLoop::Impl::keep(std::unique_ptr<Transfer> transfer) {
@@ -194,25 +304,24 @@ void HttpLoop::Impl::keep(std::unique_ptr<Transfer> transfer) {
   if (idle.size() < kIdleTransfersMax) idle.push_back(std::move(transfer));
 }
 
-void HttpLoop::Impl::finish_transfers() {
+void HttpLoop::Impl::finish_transfers(Pool& pool) {
   // Collected first: completions start new transfers, which must not meet a half-read list.
-  std::vector<std::pair<CURL*, CURLcode>> finished;
-  int left = 0;
-  while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
-    if (message->msg == CURLMSG_DONE)
-      finished.emplace_back(message->easy_handle, message->data.result);
-  }
-  for (const auto& [easy, result] : finished) {
-    auto node = open.extract(easy);
-    std::unique_ptr<Transfer> transfer = std::move(node.mapped());
-    Response response = transfer->finish(result);
-    const TransferTimes times = transfer->times();
-    const Completion done = transfer->take_completion();
-    curl_multi_remove_handle(multi, easy);
-    keep(std::move(transfer));
-    bound_connections();
-    done(std::move(response), times);
-  }
+  for (const auto& [easy, result] : pool.take_finished()) end_transfer(easy, result);
+}
+
+void HttpLoop::Impl::end_transfer(CURL* easy, CURLcode result) {
+  auto node = open.extract(easy);
+  if (node.empty()) return;  // it made room, in a completion of this very pass
+  Open ended = std::move(node.mapped());
+  Response response = ended.transfer->finish(result);
+  const TransferTimes times = ended.transfer->times();
+  const Completion done = ended.transfer->take_completion();
+  ended.pool->remove(easy);
+  keep(std::move(ended.transfer));
+  bound_connections();
+  gate.ended(ended.is_proven);
+  done(std::move(response), times);
+  start_waiting();
 }
 
 HttpLoop::HttpLoop(Settings settings) : impl_(std::make_unique<Impl>(std::move(settings))) {}
@@ -225,7 +334,7 @@ void HttpLoop::run() {
 void HttpLoop::stop() {
   // release: pairs with the acquire in run().
   impl_->stopping.store(true, std::memory_order_release);
-  curl_multi_wakeup(impl_->multi);
+  ::eventfd_write(impl_->wake_event, 1);
 }
 
 void HttpLoop::post(Task task) {
@@ -240,7 +349,8 @@ void HttpLoop::send(Request request, const TransferOptions& options, Completion 
     channel->send(std::move(request), options, std::move(completion));
     return;
   }
-  impl_->send(std::move(request), options, std::move(completion));
+  impl_->gate.add(options.standing, {std::move(request), options, std::move(completion)});
+  impl_->start_waiting();
 }
 
 HttpLoop::TimerId HttpLoop::after(std::chrono::milliseconds delay, Task task) {
@@ -252,7 +362,7 @@ void HttpLoop::cancel(TimerId timer) {
 }
 
 std::size_t HttpLoop::open_transfers() const noexcept {
-  return impl_->open.size();
+  return impl_->open.size() + impl_->gate.waiting();
 }
 
 }  // namespace sidecast

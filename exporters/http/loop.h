@@ -1,5 +1,6 @@
-// The HTTP loop: one thread, one libcurl multi handle, a mailbox to wake it. It moves bytes and
-// knows nothing of batches, retries or destinations: engine/deliver decides, on this same thread.
+// The HTTP loop: one thread, one epoll, a libcurl multi handle for each trust class (pool.h), a
+// mailbox to wake it. It moves bytes and knows nothing of batches, retries or destinations:
+// engine/deliver decides, on this same thread.
 //
 // Threads: run() owns the calling thread until stop(). post() and stop() may be called from any
 // thread; everything else only from the loop's thread (inside a posted task, timer or completion).
@@ -22,7 +23,14 @@ namespace sidecast {
 
 inline constexpr std::size_t kResponseBytesMax = 4U << 20U;  // OTLP 1.11: responses up to 4 MiB
 
+// What is known of who would be sent to, where not all can be at once (gate.h).
+struct Standing {
+  bool is_proven = true;       // it answered the last time
+  std::uint32_t failures = 0;  // in a row, of one that is not proven
+};
+
 struct TransferOptions {
+  Standing standing;
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds timeout{30'000};  // whole transfer
   // No connection is used for longer, so that a name which has moved is followed though its old
@@ -60,7 +68,7 @@ class HttpLoop {
   using TimerId = std::uint64_t;
 
   struct Settings {
-    std::size_t connections_max = 256;      // open at once, all destinations together
+    std::size_t connections_max = 512;      // transfers open at once, all destinations together
     std::size_t idle_connections_max = 64;  // kept for reuse
     std::string user_agent;
   };
@@ -81,7 +89,7 @@ class HttpLoop {
   // completion runs once, later, on the loop's thread, never inside send(). HTTP/2 is negotiated by
   // ALPN over TLS; cleartext uses HTTP/1.1 with keep-alive. The body's bytes are read where they
   // lie until the completion has run; redirects are not followed. Beyond connections_max requests
-  // wait, and their timeout runs meanwhile.
+  // wait for their turn (gate.h), and their timeout begins with it.
   void send(Request request, const TransferOptions& options, Completion completion);
   TimerId after(std::chrono::milliseconds delay, Task task);
   void cancel(TimerId timer);

@@ -120,6 +120,59 @@ TEST_F(NarrowLoopTest, ThousandTransfersShareFewConnections) {
   }
 }
 
+TEST_F(NarrowLoopTest, ServersThatHangLeaveRoomForThoseThatAnswer) {
+  HttpServer hanging;
+  hanging.set_default({.manner = Manner::kNever});
+  HttpServer healthy;
+  on_loop([&] {
+    TransferOptions doubtful;
+    doubtful.standing = {.is_proven = false, .failures = 1};
+    for (int i = 0; i < 300; ++i) {
+      loop_.send(post_to(hanging.url() + "/"), doubtful,
+                 [](const Response&, const TransferTimes&) {});
+    }
+  });
+  ASSERT_TRUE(hanging.wait_for_requests(2));
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(send(post_to(healthy.url() + "/")).response.status, 200);
+  }
+  EXPECT_EQ(hanging.requests().size(), 2U) << "half of the connections, no more";
+}
+
+TEST_F(NarrowLoopTest, ATimeoutBeginsWithItsTurn) {
+  HttpServer server;
+  server.set_default({.manner = Manner::kNever});
+  TransferOptions impatient;
+  impatient.timeout = milliseconds(100);
+  std::vector<Request> requests;
+  for (int i = 0; i < 12; ++i) requests.push_back(post_to(server.url() + "/"));
+  for (const Answer& answer : send_all(std::move(requests), impatient)) {
+    EXPECT_EQ(answer.response.failure, Failure::kTimeout);
+  }
+  EXPECT_EQ(server.requests().size(), 12U) << "each was sent, three rounds long";
+}
+
+// A connection that the operator's destinations opened to a private address is there to be used
+// again; a tenant that names the same host gets one of its own, checked when it opened.
+TEST_F(LoopTest, TrustClassesNeverShareAConnection) {
+  HttpServer server;
+  auto ranges = std::make_shared<AddressRanges>();
+  ASSERT_TRUE(ranges->add("127.0.0.0/8"));
+  const TransferOptions operators;
+  TransferOptions tenants;
+  tenants.egress = Egress::kTenant;
+  tenants.egress_allowed = ranges;
+  for (int round = 0; round < 5; ++round) {
+    ASSERT_EQ(send(post_to(server.url() + "/"), operators).response.status, 200);
+    ASSERT_EQ(send(post_to(server.url() + "/"), tenants).response.status, 200);
+    EXPECT_EQ(server.connection_count(), 2U) << "one each, and each used again";
+  }
+  tenants.egress_allowed = nullptr;
+  EXPECT_EQ(send(post_to(server.url() + "/"), tenants).response.failure, Failure::kRefusedAddress)
+      << "on its own class's connection it is checked again";
+  EXPECT_EQ(server.requests().size(), 10U);
+}
+
 TEST_F(LoopTest, TimeoutResetAndRefusalAreToldApart) {
   HttpServer server;
   server.script({{.manner = Manner::kNever},
