@@ -180,7 +180,8 @@ struct DialectOptions {
   bool shared_roots = false;
   TreeShape tree = TreeShape::kFull;
   GenAiNames gen_ai_names = GenAiNames::kReleased;
-  bool flat_metadata = false;  // openinference: metadata.<key> instead of one JSON text
+  bool flat_metadata = false;            // openinference: metadata.<key> instead of one JSON text
+  std::uint8_t generation_metadata = 0;  // opt-in groups of dialects/generation_metadata.h
   AttributeCaps caps;
   bool operator==(const DialectOptions&) const = default;
 };

@@ -62,6 +62,7 @@ void add_dialect_options(Canonical& canonical, const DialectOptions& options) {
   canonical.add(static_cast<std::uint64_t>(options.tree));
   canonical.add(static_cast<std::uint64_t>(options.gen_ai_names));
   canonical.add(std::uint64_t{options.flat_metadata});
+  canonical.add(std::uint64_t{options.generation_metadata});
   canonical.add(std::uint64_t{options.caps.name_bytes_max});
   canonical.add(std::uint64_t{options.caps.value_bytes_max});
   canonical.add(std::uint64_t{options.caps.list_values_max});

@@ -10,6 +10,7 @@
 #include "exporters/destinations/answer.h"
 #include "exporters/destinations/grpc.h"
 #include "exporters/destinations/template.h"
+#include "exporters/dialects/generation_metadata.h"
 #include "exporters/registry.h"
 
 namespace sidecast {
@@ -187,6 +188,9 @@ Status OtlpExporter::read_dialect_options(const OptionValues& options) {
   const auto names = parse_choice("gen_ai_names", options.get("gen_ai_names"), kNames);
   if (!names) return fail(names.error());
   dialect.gen_ai_names = *names == "1.41.1" ? GenAiNames::kReleased : GenAiNames::kDevelopment;
+  const auto groups = parse_generation_metadata(options.get("generation_metadata"));
+  if (!groups) return fail(groups.error());
+  dialect.generation_metadata = *groups;
   return {};
 }
 

@@ -65,7 +65,7 @@ struct OtlpPreset {
 };
 
 // The options that every preset has besides its own, with the preset's defaults.
-inline constexpr std::size_t kSharedOtlpOptions = 20;
+inline constexpr std::size_t kSharedOtlpOptions = 21;
 [[nodiscard]] constexpr std::array<Option, kSharedOtlpOptions> shared_otlp_options(
     const OtlpPreset& preset) {
   return {{
@@ -118,6 +118,9 @@ inline constexpr std::size_t kSharedOtlpOptions = 20;
       {.name = "flat_metadata",
        .fallback = preset.flat_metadata,
        .help = "openinference: one attribute metadata.<key> each instead of one JSON text."},
+      {.name = "generation_metadata",
+       .fallback = "",
+       .help = "Opt-in groups of further metadata: cost, identity, request_context."},
       {.name = "attribute_name_bytes_max",
        .fallback = preset.attribute_name_bytes_max,
        .help = "Attributes with longer names are left out; 0 = none."},
