@@ -12,7 +12,9 @@
 #define SIDECAST_DESTINATIONS(X) \
   X(bigquery)                    \
   X(clickhouse)                  \
+  X(console)                     \
   X(datadog)                     \
+  X(file)                        \
   X(firehose)                    \
   X(posthog)                     \
   X(raindrop)                    \

@@ -117,7 +117,10 @@ class DestinationReader {
       if (candidate->name == type->text) config_.type = candidate;
       names.push_back(candidate->name);
     }
-    if (config_.type != nullptr) return;
+    if (config_.type != nullptr) {
+      refuse_operators_types(type->position);
+      return;
+    }
     const std::string_view meant = nearest(type->text, names);
     problems_.error(
         type->position,
@@ -126,6 +129,15 @@ class DestinationReader {
                           type->as_written)
             : fmt::format("unknown destination type '{}'; did you mean '{}'?", type->as_written,
                           meant));
+  }
+
+  // What is written here is the operator's: its disk, and who reads it.
+  void refuse_operators_types(Position position) {
+    const bool is_local = config_.type->transport == Transport::kFile ||
+                          config_.type->transport == Transport::kConsole;
+    if (tenant_ == nullptr || !is_local) return;
+    problems_.error(position, fmt::format("type '{}' writes to this machine; a tenant may not",
+                                          config_.type->name));
   }
 
   // An empty list would take everything: what is meant by it and what a template that found no

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "exporters/encode/console_line.h"
 #include "exporters/encode/datadog_spans.h"
 #include "exporters/encode/firehose_record.h"
 #include "exporters/encode/otlp_json.h"
@@ -29,6 +30,27 @@ constexpr Encoder kEncoders[] = {
      .prefix = R"({"resourceSpans":[)",
      .separator = ",",
      .suffix = "]}"},
+    // One record a line, each a whole request: what the Collector's file exporter and receiver
+    // write and read.
+    {.name = "otlp_json_lines",
+     .content_type = "application/x-ndjson",
+     .write = &encode_otlp_json,
+     .shrink = &shrink_otlp_json,
+     .prefix = R"({"resourceSpans":[)",
+     .separator = "]}\n{\"resourceSpans\":[",
+     .suffix = "]}\n"},
+    {.name = "console_line",
+     .content_type = "text/plain",
+     .write = &encode_console_line,
+     .prefix = "",
+     .separator = "\n",
+     .suffix = "\n"},
+    {.name = "console_line_without_content",
+     .content_type = "text/plain",
+     .write = &encode_console_line_without_content,
+     .prefix = "",
+     .separator = "\n",
+     .suffix = "\n"},
     // Alone it is one JSON document; several are JSON Lines.
     {.name = "trace_json",
      .content_type = "application/json",

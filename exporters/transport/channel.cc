@@ -1,14 +1,19 @@
 #include "exporters/transport/channel.h"
 
 #include "engine/base/assert.h"
+#include "exporters/transport/blocking_channel.h"
+#include "exporters/transport/console_sink.h"
+#include "exporters/transport/file_sink.h"
 
 namespace sidecast {
 
-std::unique_ptr<Channel> make_channel(Transport transport, HttpLoop& /*loop*/) {
+std::unique_ptr<Channel> make_channel(Transport transport, HttpLoop& loop) {
   switch (transport) {
+    case Transport::kFile:
+      return std::make_unique<BlockingChannel>(loop, &make_file_sink);
+    case Transport::kConsole:
+      return std::make_unique<BlockingChannel>(loop, &make_console_sink);
     case Transport::kHttp:
-    case Transport::kFile:     // not there yet
-    case Transport::kConsole:  // not there yet
       break;
   }
   SIDECAST_ASSERT(false);  // http is the loop's own

@@ -162,7 +162,9 @@ ConnectionTest test_connection(const DestinationConfigPtr& destination, bool sen
   ConnectionTest test;
   test.is_passed = verdict.kind == Verdict::Kind::kDelivered;
   std::string why = verdict.explanation;
-  if (why.empty()) why = fmt::format("HTTP {}", answer.response.status);
+  const bool is_http = request->transport == Transport::kHttp;
+  if (why.empty() && is_http) why = fmt::format("HTTP {}", answer.response.status);
+  if (why.empty()) why = sends_trace ? "written" : "can be written to";
   if (const std::string_view hint = advice(answer.response); !hint.empty()) {
     why += fmt::format("; {}", hint);
   }
@@ -170,9 +172,9 @@ ConnectionTest test_connection(const DestinationConfigPtr& destination, bool sen
   if (!test.is_passed && !verdict.server_text.empty() && !answer.times.is_peer_private) {
     why += fmt::format("; it says: {}", printable(verdict.server_text, kServerTextShown));
   }
-  test.line =
-      fmt::format("{}: {}: {} ({})", printable(destination->name, 128),
-                  test.is_passed ? "ok" : "failed", printable(why, 600), phases(answer.times));
+  test.line = fmt::format("{}: {}: {} ({})", printable(destination->name, 128),
+                          test.is_passed ? "ok" : "failed", printable(why, 600),
+                          is_http ? phases(answer.times) : milliseconds(answer.times.total));
   return test;
 }
 

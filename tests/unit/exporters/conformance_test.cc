@@ -42,7 +42,9 @@ OptionValues values_of(const Destination& type) {
   for (const Option& option : type.options) {
     if (option.secret) continue;
     std::string value(option.fallback);
-    if (option.required) value = option.name == "endpoint" ? "https://a.example.com" : "my-value";
+    if (option.required) value = "my-value";
+    if (option.required && option.name == "endpoint") value = "https://a.example.com";
+    if (option.required && option.name == "path") value = "/a/folder/a-file.jsonl";
     options.values.emplace(option.name, value);
   }
   return options;
@@ -127,8 +129,23 @@ std::shared_ptr<const Batch> batch_for(const Format& format) {
   return {staged, &staged->batch};
 }
 
+void expect_place(const Request& request) {
+  switch (request.transport) {
+    case Transport::kHttp:
+      EXPECT_TRUE(parse_url("url", request.url)) << request.url;
+      break;
+    case Transport::kFile:
+      EXPECT_TRUE(request.url.starts_with("file:///")) << request.url;
+      EXPECT_FALSE(contains(request.url, "..")) << request.url;
+      break;
+    case Transport::kConsole:
+      EXPECT_TRUE(request.url == "console:stdout" || request.url == "console:stderr");
+      break;
+  }
+}
+
 void expect_well_formed(const Request& request) {
-  EXPECT_TRUE(parse_url("url", request.url)) << request.url;
+  expect_place(request);
   EXPECT_TRUE(request.method == "POST" || request.method == "PUT" ||
               (request.method == "GET" && request.body.empty()))
       << request.method;
@@ -319,6 +336,7 @@ TEST_P(Conformance, RequestsCarryEveryRecordOnceAndNoSecret) {
     EXPECT_GT(request.record_count, 0U);
     EXPECT_GT(request.body_bytes(), 0U);
     EXPECT_NE(request.keep_alive, nullptr);
+    EXPECT_EQ(request.transport, type().transport);
     next += request.record_count;
     for (const Option& option : type().options) {
       if (option.secret) {
@@ -507,11 +525,16 @@ TEST_P(Conformance, ProbeIsLikeARequestAndSmall) {
   Request probe = exporter_->probe(kNow);
   expect_well_formed(probe);
   EXPECT_LT(probe.body_bytes(), 4096U);
-  const auto target = parse_url("probe", probe.url);
-  const auto usual = parse_url("request", encoded().at(0).url);
-  ASSERT_TRUE(target && usual);
-  EXPECT_EQ(target->authority, usual->authority);
-  EXPECT_EQ(target->scheme, usual->scheme);
+  EXPECT_EQ(probe.transport, type().transport);
+  if (type().transport == Transport::kHttp) {
+    const auto target = parse_url("probe", probe.url);
+    const auto usual = parse_url("request", encoded().at(0).url);
+    ASSERT_TRUE(target && usual);
+    EXPECT_EQ(target->authority, usual->authority);
+    EXPECT_EQ(target->scheme, usual->scheme);
+  } else {
+    EXPECT_EQ(probe.url, encoded().at(0).url);
+  }
   ASSERT_TRUE(authorise(probe, secrets_));
   Response response;
   response.status = 200;
