@@ -22,7 +22,7 @@ class Unavailable(Exception):
     """Why there can be no Collector on this machine."""
 
 
-def _go():
+def find_go():
     go = shutil.which("go") or next((place for place in GO_PLACES if os.access(place, os.X_OK)), None)
     if go is None:
         raise Unavailable("no Go toolchain, which builds the Collector, is installed")
@@ -43,7 +43,7 @@ def build():
     binary = cache / f"collector-{digest.hexdigest()[:16]}"
     if binary.exists():
         return binary
-    go = _go()
+    go = find_go()
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "collector.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another test run may be building the same
@@ -64,7 +64,7 @@ def build():
     return binary
 
 
-def _free_port():
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -82,15 +82,17 @@ def make_certificate(folder):
 class Collector:
     """Running: OTLP over HTTP and gRPC, each plain and over TLS, every span into one file.
 
-    `grpc` are further settings of both gRPC receivers."""
+    `files`: a pattern of files of JSON Lines that it reads as well; `grpc` are further settings of both gRPC
+    receivers."""
 
-    def __init__(self, run, binary, name="collector", **grpc):
+    def __init__(self, run, binary, name="collector", files=None, **grpc):
         folder = run.folder / name
         folder.mkdir()
         self.certificate, key = make_certificate(folder)
         self.out = folder / "spans.jsonl"
+        self.files = files
         self.grpc_settings = grpc
-        ports = [_free_port() for _ in range(5)]
+        ports = [free_port() for _ in range(5)]
         self.plain = f"http://127.0.0.1:{ports[0]}"
         self.tls = f"https://127.0.0.1:{ports[1]}"
         self.metrics = f"http://127.0.0.1:{ports[2]}/metrics"
@@ -107,8 +109,13 @@ class Collector:
 
         tls = {"tls": {"cert_file": str(self.certificate), "key_file": str(key)}}
         prometheus = {"host": "127.0.0.1", "port": ports[2]}
+        # Longer lines than these it cuts in two; the default is 1 MiB.
+        files = {"otlp_json_file": {"include": [self.files], "start_at": "beginning", "max_log_size": "16MiB",
+                                    "include_file_name": False}}
+        files = files if self.files else {}
         return {
             "receivers": {
+                **files,
                 "otlp": {"protocols": {"http": receiver(ports[0]), "grpc": receiver(ports[3], **self.grpc_settings)}},
                 "otlp/tls": {"protocols": {"http": receiver(ports[1], **tls),
                                            "grpc": receiver(ports[4], **tls, **self.grpc_settings)}},
@@ -118,7 +125,7 @@ class Collector:
                 # Detailed: the server's own count of requests by HTTP version.
                 "telemetry": {"metrics": {"level": "detailed",
                                           "readers": [{"pull": {"exporter": {"prometheus": prometheus}}}]}},
-                "pipelines": {"traces": {"receivers": ["otlp", "otlp/tls"], "exporters": ["file"]}},
+                "pipelines": {"traces": {"receivers": ["otlp", "otlp/tls", *files], "exporters": ["file"]}},
             },
         }
 
@@ -159,15 +166,26 @@ def _attributes(attributes):
     return {each["key"]: _value(each["value"]) for each in attributes}
 
 
+def as_held(span):
+    """A sink's line without what belongs to the request, and with the fields it leaves out when zero."""
+    kept = {name: value for name, value in span.items() if name not in ("request", "schemaUrl")}
+    return {"flags": 0, "droppedAttributesCount": 0, **kept}
+
+
 def read_spans(path):
     """The Collector's file, span by span, in the shape of a sink's line."""
     for line in pipeline.read_lines(path):
-        for resource_spans in json.loads(line)["resourceSpans"]:
-            resource = _attributes(resource_spans["resource"].get("attributes", []))
-            for scope_spans in resource_spans["scopeSpans"]:
-                scope = {"name": "", "version": "", **scope_spans["scope"]}
-                for span in scope_spans["spans"]:
-                    yield _span(span, resource, scope)
+        yield from spans_of(json.loads(line))
+
+
+def spans_of(traces):
+    """The same of one request in OTLP JSON."""
+    for resource_spans in traces["resourceSpans"]:
+        resource = _attributes(resource_spans["resource"].get("attributes", []))
+        for scope_spans in resource_spans["scopeSpans"]:
+            scope = {"name": "", "version": "", **scope_spans["scope"]}
+            for span in scope_spans["spans"]:
+                yield _span(span, resource, scope)
 
 
 def _span(span, resource, scope):

@@ -19,12 +19,6 @@ SKIPPED = 77
 BINARY = None  # the Collector's, set by main()
 
 
-def of_sink(span):
-    """A sink's line without what belongs to the request, and with the fields it leaves out when zero."""
-    kept = {name: value for name, value in span.items() if name not in ("request", "schemaUrl")}
-    return {"flags": 0, "droppedAttributesCount": 0, **kept}
-
-
 def canonical(span):
     """Equal for equal spans only; an integer differs from a double of the same value."""
     return json.dumps(span, sort_keys=True)
@@ -74,7 +68,7 @@ class CollectorTest(end_to_end.EndToEndTest):
 
     def compare(self, real, sink, expected):
         spans = {}  # service.name -> canonical spans, the name itself left out
-        for span in itertools.chain(map(of_sink, pipeline.read_spans(sink.out)), collector.read_spans(real.out)):
+        for span in itertools.chain(map(collector.as_held, pipeline.read_spans(sink.out)), collector.read_spans(real.out)):
             name = span["resource"].pop("service.name")
             spans.setdefault(name, set()).add(canonical(span))
         for name, reference in expected.items():

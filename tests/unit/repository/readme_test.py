@@ -50,6 +50,14 @@ class Readme(unittest.TestCase):
             done = subprocess.run([BINARIES / "sidecast", "validate", config], capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_it_says_of_each_destination_what_it_was_tested_against(self):
+        done = subprocess.run([BINARIES / "sidecast", "destinations"], capture_output=True, text=True, check=True)
+        types = done.stdout.split("\n\n")[0].splitlines()[1:]
+        self.assertGreater(len(types), 30)
+        table = (ROOT / "README.md").read_text().split("| tested against | types |")[1].split("\n\n")[0]
+        told = re.findall(r"`([\w-]+)`", table)
+        self.assertEqual(sorted(told), sorted(line.split()[0] for line in types))
+
     def test_the_commands_it_shows_exist(self):
         shown = set(re.findall(r"^sidecast (\w+)", "\n".join(blocks("sh")), re.M))
         self.assertGreater(len(shown), 4)
