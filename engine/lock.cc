@@ -79,8 +79,8 @@ class HangWatch {
     next_look_ = now + std::min<Instant::duration>(takeover_.after / 4, std::chrono::seconds(1));
     const std::optional<pid_t> holder = lock_holder(lock_);
     const std::int64_t beat = last_heartbeat_ns(takeover_.ledger);
-    if (!holder || holder != holder_ || beat != beat_) {
-      holder_ = holder;
+    if (!holder || *holder != holder_ || beat != beat_) {
+      holder_ = holder.value_or(kNobody);
       beat_ = beat;
       since_ = now;
       return;
@@ -104,7 +104,9 @@ class HangWatch {
  private:
   const std::string& lock_;
   const EngineLock::Takeover& takeover_;
-  std::optional<pid_t> holder_;
+  // No optional: g++ 12 takes that for a value that was never set, when it optimises.
+  static constexpr pid_t kNobody = -1;
+  pid_t holder_ = kNobody;
   std::int64_t beat_ = 0;
   Instant since_{};
   Instant next_look_{};

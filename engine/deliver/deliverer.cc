@@ -12,7 +12,9 @@ namespace {
 constexpr std::chrono::milliseconds kTick{250};
 constexpr std::chrono::milliseconds kReliefPause{20};
 // A destination that delivers holds others up when its batches wait so long, and so many times as
-// long as those of another one that gets a comparable amount (at least that part of it).
+// long as those of another one that gets a comparable amount (at least that part of it) and could
+// take so many times as much: whoever is the slowest has all the waiting, however little it is
+// behind, since what it makes room for is all that the others get.
 constexpr std::chrono::seconds kLagMax{2};
 constexpr int kFarBehind = 3;
 constexpr double kComparable = 1.0 / 3;
@@ -180,12 +182,13 @@ Pinned Deliverer::pinned(Instant now) const {
 bool Deliverer::holds_others_up(const Outlet& outlet, Instant now) const {
   const auto lag = outlet.lag(now);
   if (lag < kLagMax) return false;
-  const double comparable_bytes =
-      lag < kLagIntolerable ? outlet.recent_bytes(now) * kComparable : 0.0;
+  const bool is_intolerable = lag >= kLagIntolerable;
+  const double comparable_bytes = outlet.recent_bytes(now) * kComparable;
   return std::any_of(busy_.begin(), busy_.end(), [&](DestinationIndex slot) {
     const Outlet& other = *outlets_[slot];
-    return other.accepts(now) && other.lag(now) * kFarBehind < lag &&
-           other.recent_bytes(now) >= comparable_bytes;
+    if (!other.accepts(now) || other.lag(now) * kFarBehind >= lag) return false;
+    return is_intolerable || (other.recent_bytes(now) >= comparable_bytes &&
+                              other.busy_share(now) * kFarBehind < 1.0);
   });
 }
 

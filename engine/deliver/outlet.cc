@@ -37,6 +37,12 @@ std::uint64_t encoded_bytes(const SealedBatch& sealed, std::size_t first, std::s
   return bytes;
 }
 
+// Of what is some seconds old; half of it after three.
+double kept_of(Instant::duration age) {
+  constexpr std::chrono::duration<double> kHalfLife{3.0};
+  return std::exp2(-(age / kHalfLife));
+}
+
 SizeLimit learnt_limit(const ledger::DestinationSlot& slot) {
   const auto known = [](const std::atomic<std::uint64_t>& bytes) {
     const std::uint64_t value = bytes.load(std::memory_order_relaxed);
@@ -366,6 +372,7 @@ void Outlet::expire(Instant now) {
     drop(*take_oldest(), ledger::DropReason::kExpired, trouble());
   }
   losses_.tick(now);
+  note_busy(now);
   if (limit_.raise_if_due(wall_now())) keep_limit();
   ask_for_spooled();
 }
@@ -384,8 +391,19 @@ Instant::duration Outlet::lag(Instant now) const noexcept {
 }
 
 double Outlet::recent_bytes(Instant now) const noexcept {
-  constexpr std::chrono::duration<double> kHalfLife{3.0};
-  return recent_bytes_ * std::exp2(-((now - recent_at_) / kHalfLife));
+  return recent_bytes_ * kept_of(now - recent_at_);
+}
+
+double Outlet::busy_share(Instant now) const noexcept {
+  return busy_share_ * kept_of(now - busy_at_);
+}
+
+// A sample, as of the last one or the last half second.
+void Outlet::note_busy(Instant now) {
+  constexpr Instant::duration kSampleMax = std::chrono::milliseconds(500);
+  const double kept = kept_of(std::min(now - busy_at_, kSampleMax));
+  busy_share_ = busy_share(now) + (idle() ? 0.0 : 1.0 - kept);
+  busy_at_ = now;
 }
 
 void Outlet::hurry() {

@@ -115,6 +115,8 @@ class Outlet {
   [[nodiscard]] Instant::duration lag(Instant now) const noexcept;
   // Uncompressed, of batches that came lately: what came some seconds ago counts half, and so on.
   [[nodiscard]] double recent_bytes(Instant now) const noexcept;
+  // The part of the last seconds in which it had something to do.
+  [[nodiscard]] double busy_share(Instant now) const noexcept;
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] bool idle() const noexcept {
     return waiting_.empty() && restored_.empty() && ready_.empty() && !search_ &&
@@ -182,6 +184,7 @@ class Outlet {
   void accepted(Breaker::Round round, const Verdict& verdict);
   void answered(Breaker::Round round, const Verdict& verdict);
   void pump_when_allowed();
+  void note_busy(Instant now);
   void note_error(const std::string& explanation);
   void set_state(ledger::DestinationState state, const std::string& explanation);
   void retire(const SealedBatchPtr& sealed, std::size_t records);
@@ -225,6 +228,8 @@ class Outlet {
   Instant accepted_at_{};
   double recent_bytes_ = 0;  // as of recent_at_
   Instant recent_at_{};
+  double busy_share_ = 0;  // as of busy_at_
+  Instant busy_at_{};
   HttpLoop::TimerId timer_ = 0;  // 0 = none
   ledger::DestinationState state_ = ledger::DestinationState::kOk;
   LossLog losses_;

@@ -12,6 +12,7 @@ import engine_storm_test
 import end_to_end
 import pipeline
 import spool_test
+import start_failures_test
 
 KILLS = int(os.environ.get("SIDECAST_STORM", "6"))
 RATE = 400
@@ -82,6 +83,67 @@ class SpoolStorm(spool_test.SpoolTest):
                 self.assertEqual(engine.wait()[0], -signal.SIGKILL)
                 writer.stop()
         self.end_well(self.pipeline.start_engine())
+
+
+# $0 is the directory to mount a small file system at. It outlives the engines that use it.
+HOLD_A_SMALL_DISK = 'mount -t tmpfs -o size=4m tmpfs "$0" && echo ready && exec sleep 1000000'
+
+
+class SpoolStormOnAFullDisk(spool_test.SpoolTest):
+    def setUp(self):
+        super().setUp()
+        if not start_failures_test.may_mount():
+            self.skipTest("may not mount a small file system")
+        self.disk = self.pipeline.start(["unshare", "-rm", "sh", "-c", HOLD_A_SMALL_DISK, self.spool], "disk")
+        self.assertEqual(self.disk.process.stdout.readline(), "ready\n", self.disk.last_words())
+        self.dead = self.pipeline.start_sink("dead", "--misbehave", "status=503")
+        self.alive = self.pipeline.start_sink("alive")
+        self.write_config([end_to_end.generic_json(self.dead.address, name="dead", compression="none"),
+                           end_to_end.openinference_protobuf(self.alive.address, name="alive")],
+                          memory_limit="16MiB", workers=1, shutdown_deadline="3s")
+
+    def start_engine(self):
+        command = ["nsenter", "-t", self.disk.pid, "-U", "-m", "--preserve-credentials",
+                   self.pipeline.binaries / "sidecastd", "--config", self.pipeline.config]
+        engine = self.pipeline.start(command, "engine")
+        pipeline.wait_until(lambda: self.pipeline.stats_or_none() is not None
+                            and self.stats()["engine"]["pid"] == engine.pid, "the engine's stats")
+        return engine
+
+    def test_random_kills_with_a_full_disk_lose_nothing_of_the_healthy(self):
+        seed = random.SystemRandom().randrange(1 << 32)
+        print(f"{KILLS} kills on a full disk, seed {seed}", flush=True)
+        chance = random.Random(seed)
+        engine = self.start_engine()
+        self.play("--repeat", "500", "--rate", "4000", "--id-prefix", "fill-")
+        written = self.logged_ids()
+        pipeline.wait_until(lambda: self.stats()["spool"]["state"] == "full", "the disk to be full")
+        for kill in range(KILLS):
+            ids = self.pipeline.folder / f"ids-{kill}.log"
+            writer = self.pipeline.start_replay(end_to_end.SAMPLE, "--ids", ids, "--repeat", "1000000", "--rate", RATE,
+                                                "--id-prefix", f"kill{kill}-", name=f"replay-{kill}")
+            target = chance.randrange(100, 600)
+            pipeline.wait_until(lambda ids=ids, target=target: len(pipeline.read_lines(ids)) >= target,
+                                f"{target} records to be written")
+            engine.kill()
+            writer.stop()
+            written += pipeline.read_lines(ids)
+            engine = self.start_engine()  # which adds up the sums before anything moves them
+        self.dead.stop()
+        again = self.pipeline.start_sink("again", listen=self.dead.address)
+        self.pipeline.wait_until_settled()
+        self.assert_sums_hold()
+        received = end_to_end.Received(self.alive.out)
+        self.assertEqual(set(written) - set(received.spans), set(), "lost")
+        self.assertFalse(received.unequal_repeats)
+        dead = self.destination("dead")
+        self.assertEqual(sum(dead["dropped"].values()), dead["dropped"]["budget"], dead)
+        self.assertEqual(dead["delivered"] + dead["dropped"]["budget"], dead["routed"])
+        self.assertEqual(len(end_to_end.Received(again.out).spans), dead["delivered"])
+        self.assertEqual(self.stats()["engine"]["ledger_mismatches"], 0)
+        print(f"{len(written)} written and at the healthy one, {received.repeats} of them again; of the dead one's "
+              f"{dead['delivered']} delivered, {dead['dropped']['budget']} dropped", flush=True)
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 
 import end_to_end
 import faulty_receiver
@@ -39,8 +41,19 @@ def _start_others(count):
     return process, manners, ports
 
 
-def play(run, others, rate, seconds, **settings):
+def play(run, others, rate, seconds, has_spool=False, **settings):
     """Plays the sample beside so many other destinations, in a fresh pipeline; `run` is that pipeline."""
+    if not has_spool:
+        return _play(run, others, rate, seconds, **settings)
+    # On a real disk where there is one; at once, so that batches move all the time.
+    spool = tempfile.mkdtemp(prefix="sidecast-spool-")
+    try:
+        return _play(run, others, rate, seconds, spool={"dir": spool, "after": "0s"}, **settings)
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+
+
+def _play(run, others, rate, seconds, **settings):
     receivers = faulty_receiver.Receivers()
     process, manners, ports = _start_others(others)
     ids = run.folder / "ids.log"
