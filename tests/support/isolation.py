@@ -41,6 +41,16 @@ def _start_others(count):
     return process, manners, ports
 
 
+def _stats_of_one_moment(run):
+    """None while batches move between memory and disk as they are read."""
+    stats = run.stats()
+    for each in stats["destinations"]:
+        ends = sum(each["rejected"].values()) + sum(each["dropped"].values())
+        if each["routed"] != each["delivered"] + ends + each["pending"] + each["spooled"]:
+            return None
+    return stats
+
+
 def play(run, others, rate, seconds, has_spool=False, **settings):
     """Plays the sample beside so many other destinations, in a fresh pipeline; `run` is that pipeline."""
     if not has_spool:
@@ -69,7 +79,7 @@ def _play(run, others, rate, seconds, **settings):
         run.replay(end_to_end.SAMPLE, "--repeat", "0", "--rate", str(rate), "--duration", str(seconds), "--ids", ids)
         written = pipeline.read_lines(ids)
         pipeline.wait_until(lambda: len(healthy.taken) >= len(set(written)), "the healthy destination to get everything")
-        stats = run.stats()
+        stats = pipeline.wait_until(lambda: _stats_of_one_moment(run), "figures that add up")
         engine.kill()
         return Outcome(healthy.taken.values(), written, {each["name"]: each for each in stats["destinations"]})
     finally:
