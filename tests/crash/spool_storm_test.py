@@ -45,8 +45,10 @@ class SpoolStorm(spool_test.SpoolTest):
         self.assertEqual(self.destination()["delivered"], stats["records"]["routable"])
         self.assertEqual(engine.stop()[0], 0, engine.last_words())
         received = end_to_end.Received(self.sink.out, self.again.out)
-        missing = set(self.logged_ids()) - set(received.spans)
-        self.assertFalse(missing, f"{len(missing)} of {len(self.logged_ids())} are lost")
+        logged = self.logged_ids()
+        missing = set(logged) - set(received.spans)
+        print(f"{len(logged)} records logged, {len(missing)} lost, {received.repeats} sent again", flush=True)
+        self.assertFalse(missing, f"{len(missing)} of {len(logged)} are lost")
         self.assertFalse(received.unequal_repeats)
 
     def test_random_kills_while_batches_move_lose_nothing(self):
