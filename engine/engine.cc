@@ -147,6 +147,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
       next_beat = now + kHeartbeat;
     }
     reloader.look(now);
+    tap->look(now);
     if (options.drain) {
       if (deliverer->settled() != settled_before || stage->unsettled() != unsettled_before) {
         last_progress = now;

@@ -27,6 +27,7 @@
 #include "engine/spooling.h"
 #include "engine/stage/redo.h"
 #include "engine/stage/stage.h"
+#include "engine/tail/tap.h"
 #include "exporters/http/loop.h"
 #include "shm/reader.h"
 
@@ -39,6 +40,7 @@ struct Engine::Impl {
   Status open();
   Status recover();
   void open_fates();
+  void open_tap();
   Status open_spool(std::vector<stage::RedoLog*>& logs);
   [[nodiscard]] fates::FateLog fates_of(std::size_t section) const {
     return fates == nullptr ? fates::FateLog() : fates->log(static_cast<std::uint32_t>(section));
@@ -76,6 +78,7 @@ struct Engine::Impl {
   std::unique_ptr<shm::RingDirectory> directory;
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<fates::FateFile> fates;  // null: none are kept
+  std::unique_ptr<tail::Tap> tap;          // before the workers, who write to it
   std::unique_ptr<stage::Stage> stage;
   PlanPtr plan;
   std::size_t route_operations = 0;  // of a worker's largest transaction

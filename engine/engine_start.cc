@@ -45,6 +45,7 @@ Status Engine::Impl::open() {
   if (!opened) return fail(std::move(opened.error()));
   ledger = std::move(*opened);
   open_fates();
+  open_tap();
   stage = std::make_unique<stage::Stage>(
       paths.stage, ledger->header().epoch,
       stage::StageLimits{.bytes_max = budget.stage_bytes, .segment_bytes = budget.segment_bytes});
@@ -55,6 +56,12 @@ Status Engine::Impl::open() {
       HttpLoop::Settings{.user_agent = fmt::format("sidecast/{} OTel-OTLP-Exporter-cpp/{}",
                                                    options.version, options.version)});
   return recover();
+}
+
+void Engine::Impl::open_tap() {
+  const Result<int> listening = tail::listen_at(paths.directory);
+  if (!listening) log_warning("{}; `sidecast tail` will see nothing", listening.error().message());
+  tap = std::make_unique<tail::Tap>(listening ? *listening : -1);
 }
 
 void Engine::Impl::open_fates() {
@@ -151,6 +158,7 @@ Status Engine::Impl::recover() {
                         .body_bytes_total = &body_bytes,
                         .budget = budget,
                         .fates = fates_of(i),
+                        .tap = tap.get(),
                         .oversized_said = &oversized_said,
                         .submit = [this](SealedBatchPtr sealed) { submit(std::move(sealed)); },
                         .relieve = [this](bool urgent) { ask_for_room(urgent); },

@@ -40,6 +40,7 @@ Worker::Worker(Context context)
                context_.submit, context_.fates),
       counters_(*context_.ledger),
       block_(context_.ledger->header().workers[context_.index]),
+      pen_(context_.tap),
       tallies_(context_.plan->groups.size()),
       plan_(context_.plan.get()) {}
 
@@ -147,6 +148,7 @@ void Worker::take_plan() {
   commit();
   batcher_.follow(next_plan_, monotonic_now());
   context_.plan = std::move(next_plan_);
+  pen_.forget_plan();
   if (next_redo_ != nullptr) context_.redo = std::move(next_redo_);
   tallies_.assign(context_.plan->groups.size(), {});
   // release: pairs with follows(). Whoever sees this plan finds nothing uncommitted of another.
@@ -284,6 +286,12 @@ bool Worker::route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t
 
 void Worker::tell_arrival(const Lane& lane, const Trace& trace, std::uint64_t sequence,
                           std::uint64_t span_bytes, std::uint16_t flags) {
+  if (pen_.is_watched()) {
+    const shm::RingInfo& from = lane.ring->ring->info();
+    pen_.show(*context_.plan, routed_, trace,
+              {.process = from.process, .pid = from.pid, .lane = lane.lane, .sequence = sequence},
+              arena_);
+  }
   if (!context_.fates.is_open()) return;
   decisions_.clear();
   for (const Routed& routed : routed_) {

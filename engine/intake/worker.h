@@ -30,6 +30,7 @@
 #include "engine/normalise/normalise.h"
 #include "engine/route/route.h"
 #include "engine/stage/stage.h"
+#include "engine/tail/tap.h"
 #include "shm/record.h"
 
 namespace sidecast {
@@ -45,6 +46,7 @@ class Worker {
     std::atomic<std::uint64_t>* body_bytes_total = nullptr;
     Budget budget;
     fates::FateLog fates;
+    const tail::Tap* tap = nullptr;               // null: nobody can watch
     std::atomic<bool>* oversized_said = nullptr;  // in the log, once a start
     Batcher::Submit submit;                       // thread-safe
     // Asks for room, urgently when rings fill up meanwhile; thread-safe.
@@ -126,6 +128,7 @@ class Worker {
   // False: there is no room for it now; it stays the ring's.
   [[nodiscard]] bool take_record(const Lane& lane, std::uint64_t sequence);
   [[nodiscard]] bool route_and_stage(const Lane& lane, const Trace& trace, std::uint64_t sequence);
+  // To the log of fates, and to who watches.
   void tell_arrival(const Lane& lane, const Trace& trace, std::uint64_t sequence,
                     std::uint64_t span_bytes, std::uint16_t flags);
   void write_forms(const Trace& trace);
@@ -159,6 +162,7 @@ class Worker {
   std::vector<Written> written_;
   std::vector<Routed> routed_;
   std::vector<fates::Decision> decisions_;  // of routed_, for the log of fates
+  tail::Pen pen_;
   // Records by decision, per group, since the last commit.
   std::vector<std::array<std::uint64_t, 3>> tallies_;
   std::vector<std::size_t> tallied_;  // groups with a tally

@@ -24,6 +24,7 @@ void add_seal(CLI::App& app, int& exit_code);
 void add_sink(CLI::App& app, int& exit_code);
 void add_spool(CLI::App& app, int& exit_code);
 void add_stats(CLI::App& app, int& exit_code);
+void add_tail(CLI::App& app, int& exit_code);
 void add_test(CLI::App& app, int& exit_code);
 void add_traces(CLI::App& app, int& exit_code);
 void add_validate(CLI::App& app, int& exit_code);

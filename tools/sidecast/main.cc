@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
   sidecast::add_seal(app, exit_code);
   sidecast::add_stats(app, exit_code);
   sidecast::add_explain(app, exit_code);
+  sidecast::add_tail(app, exit_code);
   sidecast::add_reload(app, exit_code);
   sidecast::add_replay(app, exit_code);
   sidecast::add_ring(app, exit_code);
