@@ -46,6 +46,15 @@ class _Generation(ctypes.Structure):
                 ("usage", ctypes.c_int64 * 6), ("cost", ctypes.c_double * 3), ("attempts", ctypes.c_void_p)]
 
 
+class _Span(ctypes.Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("flags", ctypes.c_uint32), ("kind", ctypes.c_int32),
+                *((name, _Text) for name in (
+                    "span_id", "parent_id", "name", "account", "api_key_id", "api_key_name", "user_id", "session_id",
+                    "trace_json", "attributes_json")),
+                ("input", _Body), ("output", _Body), ("start_ns", ctypes.c_int64), ("end_ns", ctypes.c_int64),
+                ("error_type", _Text), ("error_message", _Text)]
+
+
 class Gateway:
     """One writer. Ids are unique over all processes and logged once their write has returned."""
 
@@ -85,6 +94,19 @@ class Gateway:
         piece = _Text(request, len(request))
         record.request = _Body(ctypes.cast(ctypes.pointer(piece), ctypes.c_void_p), 1)
         return self._library.sidecast_write_generation(self._writer, ctypes.byref(record))
+
+    def write_span(self, kind, **fields):
+        """One explicit span that ends now; `fields` are texts by their names in the C struct."""
+        now = time.time_ns()
+        record = _Span(struct_size=ctypes.sizeof(_Span), kind=kind, start_ns=now, end_ns=now)
+        keep = []  # what the struct points to
+        for name, text in fields.items():
+            encoded = text.encode()
+            slice_ = _Text(encoded, len(encoded))
+            keep.append(slice_)
+            value = _Body(ctypes.addressof(slice_), 1) if name in ("input", "output") else slice_
+            setattr(record, name, value)
+        return self._library.sidecast_write_span(self._writer, ctypes.byref(record))
 
     def write_many(self, name, count=RECORDS):
         """All must be taken: the ring has room for them."""
