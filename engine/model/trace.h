@@ -114,6 +114,7 @@ struct Outcome {
   bool aborted = false;  // the client went away before the end
   Text error_type;       // low cardinality; set whenever `failed`
   Text error_message;    // content: leaves with privacy mode
+  bool cut = false;      // the answer is a stream that stops before its end, and nobody says why
 };
 
 // A document of a rerank request or of its answer. Content leaves with privacy mode, id and score

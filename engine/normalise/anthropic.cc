@@ -44,7 +44,12 @@ void read_response(JsonValue body, Reading& reading) {
 
 }  // namespace
 
-const Api kAnthropic{"anthropic messages", Operation::kMessages, TraceKind::kLlm,
-                     &read_request,        &read_response,       &assemble_anthropic};
+const Api kAnthropic{"anthropic messages",
+                     Operation::kMessages,
+                     TraceKind::kLlm,
+                     &read_request,
+                     &read_response,
+                     &assemble_anthropic,
+                     true};
 
 }  // namespace sidecast

@@ -22,6 +22,8 @@ struct Api {
   // Writes the answer that the stream amounts to, as one JSON object. False: the stream says
   // nothing this API knows, and whatever was written is worthless.
   bool (*assemble)(StreamReader& stream, Reading& reading, JsonWriter& out);
+  // Its streams say when they are over, by a finish reason or a last event: one without was cut.
+  bool streams_say_end = false;
 };
 
 extern const Api kOpenAiChat;

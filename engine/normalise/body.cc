@@ -54,6 +54,7 @@ void StreamReader::rewind() {
   sse_.reset();
   aws_.reset();
   lines_ = {};
+  has_ended_ = false;
   if (array_) {
     element_.emplace(array_.begin());
   } else if (looks_like_event_stream(stream_)) {
@@ -111,6 +112,7 @@ std::optional<StreamEvent> StreamReader::next() {
     return StreamEvent{{}, element};
   }
   while (const std::optional<SseEvent> event = next_payload()) {
+    has_ended_ = has_ended_ || event->data == "[DONE]" || event->name == "message_stop";
     if (event->data.empty() || event->data == "[DONE]") continue;
     if (!body_.load(event->data, parser_, reading_.arena)) {
       // Some servers forget the blank line between events: then each line is one.

@@ -44,6 +44,9 @@ class StreamReader {
   [[nodiscard]] std::optional<StreamEvent> next();
   // From the first event again.
   void rewind();
+  // The stream said that it is over: it came to its `[DONE]`, or to an event that means the same.
+  [[nodiscard]] bool has_ended() const noexcept { return has_ended_; }
+  void note_end() noexcept { has_ended_ = true; }
   // Is it one whole JSON value? Not while an event is being read: it takes the event's place.
   [[nodiscard]] bool is_json(Text text);
 
@@ -59,6 +62,7 @@ class StreamReader {
   Text lines_;  // still to be read, each an event
   JsonValue array_;
   std::optional<JsonValue::Iterator> element_;
+  bool has_ended_ = false;
   JsonParser& parser_;
   Body& body_;
   Reading& reading_;

@@ -145,6 +145,7 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
 }  // namespace
 
 const Api kCohere{"cohere chat", Operation::kChat, TraceKind::kLlm,
-                  &read_request, &read_response,   &assemble};
+                  &read_request, &read_response,   &assemble,
+                  true};
 
 }  // namespace sidecast

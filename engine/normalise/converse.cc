@@ -272,7 +272,12 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
 
 }  // namespace
 
-const Api kConverse{"bedrock converse", Operation::kChat, TraceKind::kLlm,
-                    &read_request,      &read_response,   &assemble};
+const Api kConverse{"bedrock converse",
+                    Operation::kChat,
+                    TraceKind::kLlm,
+                    &read_request,
+                    &read_response,
+                    &assemble,
+                    true};
 
 }  // namespace sidecast

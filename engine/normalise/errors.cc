@@ -66,6 +66,21 @@ void read_error_object(JsonValue error, Reading& reading) {
   set_if_empty(outcome.error_message, reading.text_or_json(message));
 }
 
+bool is_error_reason(Text reason) noexcept {
+  return reason == "error" || reason == "ERROR" || reason == "failed";
+}
+
+// What was never said, of an answer that did not come to its end (reference "conventions" §5.4).
+void settle_finish_reasons(Trace& trace) {
+  constexpr Text kError = "error";
+  const auto settle = [&](Text& reason) {
+    if (reason.empty() || reason == "in_progress" || reason == "queued") reason = kError;
+  };
+  for (Text& reason : trace.finish_reasons) settle(reason);
+  for (Message& message : trace.output_messages) settle(message.finish_reason);
+  if (trace.finish_reasons.empty()) trace.finish_reasons.push_back(kError);
+}
+
 }  // namespace
 
 void read_error(JsonValue body, bool is_failure, Reading& reading) {
@@ -101,17 +116,35 @@ void read_error(JsonValue body, bool is_failure, Reading& reading) {
   }
 }
 
-void settle_outcome(Outcome& outcome, Arena& arena) {
-  if (outcome.http_status >= 400 || !outcome.error_type.empty() || outcome.aborted) {
+void settle_end_of_stream(Trace& trace) noexcept {
+  // Of the APIs whose answers have a status, these are no end.
+  const auto is_end = [](Text reason) {
+    return !reason.empty() && reason != "in_progress" && reason != "queued";
+  };
+  const auto& reasons = trace.finish_reasons;
+  trace.outcome.cut = std::none_of(reasons.begin(), reasons.end(), is_end);
+}
+
+void settle_outcome(Trace& trace, Arena& arena) {
+  Outcome& outcome = trace.outcome;
+  const bool said_error =
+      std::any_of(trace.finish_reasons.begin(), trace.finish_reasons.end(), is_error_reason);
+  if (outcome.http_status >= 400 || !outcome.error_type.empty() || outcome.aborted || said_error) {
     outcome.failed = true;
   }
+  outcome.cut = outcome.cut && !outcome.failed;  // else it is known why
+  outcome.failed = outcome.failed || outcome.cut;
+  const bool is_call = trace.kind == TraceKind::kLlm && !trace.is_explicit_span;
+  if (is_call && (outcome.aborted || outcome.cut)) settle_finish_reasons(trace);
   if (!outcome.failed || !outcome.error_type.empty()) return;
   if (outcome.http_status >= 400) {
     char digits[16];
     const auto end = std::to_chars(digits, digits + sizeof digits, outcome.http_status);
     outcome.error_type = arena.copy({digits, static_cast<std::size_t>(end.ptr - digits)});
   } else {
-    outcome.error_type = outcome.aborted ? Text("client_disconnected") : Text("_OTHER");
+    outcome.error_type = outcome.aborted ? Text("client_disconnected")
+                         : outcome.cut   ? Text("stream_cut")
+                                         : Text("_OTHER");
   }
 }
 

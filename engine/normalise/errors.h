@@ -10,7 +10,10 @@ namespace sidecast {
 // status says so, and that a bare message is one as well.
 void read_error(JsonValue body, bool is_failure, Reading& reading);
 
+// Of a stream that did not say that it is over: whether a finish reason says so.
+void settle_end_of_stream(Trace& trace) noexcept;
+
 // Last: from what the gateway and the body said, whether the call failed, and a type for it.
-void settle_outcome(Outcome& outcome, Arena& arena);
+void settle_outcome(Trace& trace, Arena& arena);
 
 }  // namespace sidecast

@@ -313,7 +313,7 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
 
 }  // namespace
 
-const Api kGemini{"gemini",      Operation::kChat, TraceKind::kLlm,
-                  &read_request, &read_response,   &assemble};
+const Api kGemini{
+    "gemini", Operation::kChat, TraceKind::kLlm, &read_request, &read_response, &assemble, true};
 
 }  // namespace sidecast

@@ -188,7 +188,12 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
 
 }  // namespace
 
-const Api kInteractions{"google interactions", Operation::kChat, TraceKind::kLlm,
-                        &read_request,         &read_response,   &assemble};
+const Api kInteractions{"google interactions",
+                        Operation::kChat,
+                        TraceKind::kLlm,
+                        &read_request,
+                        &read_response,
+                        &assemble,
+                        true};
 
 }  // namespace sidecast

@@ -122,7 +122,7 @@ Trace Normaliser::normalise(const shm::RecordView& record, const shm::RingUuid& 
     impl.read_bodies(record);
     settle_usage(impl.reported, trace);
   }
-  settle_outcome(trace.outcome, arena);
+  settle_outcome(trace, arena);
   settle_identity(options, reading);
   return trace;
 }
@@ -310,6 +310,7 @@ void Normaliser::Impl::read_stream(StreamReader& stream) {
   reading->trace.output_is_json = true;
   reading->trace.output_value = event.scrubbed(reading->arena);
   read_answer(event.root());
+  if (api->streams_say_end && !stream.has_ended()) settle_end_of_stream(reading->trace);
 }
 
 void Normaliser::Impl::read_answer(JsonValue answer) {

@@ -50,6 +50,7 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
   TextField response(arena);
   ArenaVector<Text> calls(arena.resource());
   while (const std::optional<StreamEvent> event = stream.next()) {
+    if (event->value.find("done").boolean().value_or(false)) stream.note_end();
     for (const JsonMember member : event->value) {
       if (member.key == "response") {
         response.append(member.value, reading);
@@ -98,7 +99,7 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
 
 }  // namespace
 
-const Api kOllama{"ollama",      Operation::kChat, TraceKind::kLlm,
-                  &read_request, &read_response,   &assemble};
+const Api kOllama{
+    "ollama", Operation::kChat, TraceKind::kLlm, &read_request, &read_response, &assemble, true};
 
 }  // namespace sidecast

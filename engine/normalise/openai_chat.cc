@@ -54,6 +54,7 @@ void read_response(JsonValue body, Reading& reading) {
 }  // namespace
 
 const Api kOpenAiChat{"openai chat", Operation::kChat, TraceKind::kLlm,
-                      &read_request, &read_response,   &assemble_openai_chat};
+                      &read_request, &read_response,   &assemble_openai_chat,
+                      true};
 
 }  // namespace sidecast

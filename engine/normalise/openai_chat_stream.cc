@@ -75,6 +75,7 @@ class Assembly {
     for (const JsonMember member : chunk) {
       if (member.key == "choices" || member.key == "outputs") {
         is_chat_ = true;
+        is_grpc_ = is_grpc_ || member.key == "outputs";
         for (const JsonMember choice : member.value) add_choice(choice.value);
       } else if (member.key == "error") {
         is_chat_ = true;
@@ -93,6 +94,8 @@ class Assembly {
 
   // Something a chat completion brings, or an error instead of it.
   [[nodiscard]] bool is_chat() const noexcept { return is_chat_; }
+  // xAI's: that it is over stands beside the messages, and a finish reason may be left out.
+  [[nodiscard]] bool is_grpc() const noexcept { return is_grpc_; }
 
   void write(JsonWriter& out) {
     std::stable_sort(choices_.begin(), choices_.end(),
@@ -315,6 +318,7 @@ class Assembly {
 
   Reading& reading_;
   bool is_chat_ = false;
+  bool is_grpc_ = false;
   bool has_id_ = false;  // the first counts: who passes a stream on may begin it with an own one
   ArenaVector<Choice> choices_;
   LastMembers members_;
@@ -326,6 +330,7 @@ bool assemble_openai_chat(StreamReader& stream, Reading& reading, JsonWriter& ou
   Assembly assembly(reading);
   while (const std::optional<StreamEvent> event = stream.next()) assembly.add(event->value);
   if (!assembly.is_chat()) return false;
+  if (assembly.is_grpc()) stream.note_end();
   assembly.write(out);
   return true;
 }

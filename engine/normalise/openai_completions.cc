@@ -23,7 +23,12 @@ void read_response(JsonValue body, Reading& reading) {
 
 }  // namespace
 
-const Api kOpenAiCompletions{"openai completions", Operation::kCompletions, TraceKind::kLlm,
-                             &read_request,        &read_response,          &assemble_openai_chat};
+const Api kOpenAiCompletions{"openai completions",
+                             Operation::kCompletions,
+                             TraceKind::kLlm,
+                             &read_request,
+                             &read_response,
+                             &assemble_openai_chat,
+                             true};
 
 }  // namespace sidecast

@@ -92,7 +92,12 @@ void read_response(JsonValue body, Reading& reading) {
 
 }  // namespace
 
-const Api kOpenAiResponses{"openai responses", Operation::kResponses, TraceKind::kLlm,
-                           &read_request,      &read_response,        &assemble_openai_responses};
+const Api kOpenAiResponses{"openai responses",
+                           Operation::kResponses,
+                           TraceKind::kLlm,
+                           &read_request,
+                           &read_response,
+                           &assemble_openai_responses,
+                           true};
 
 }  // namespace sidecast

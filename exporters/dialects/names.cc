@@ -108,6 +108,15 @@ constexpr FinishRow kFinishReasons[] = {
     {"content_filtered", "content_filter"},
     {"guardrail_intervened", "content_filter"},
     {"SAFETY", "content_filter"},
+    {"LENGTH", "length"},
+    {"FINISH", "stop"},
+    {"eos_token", "stop"},
+    {"STOP_SEQUENCE", "stop"},
+    {"REASON_STOP", "stop"},
+    {"REASON_TOOL_CALLS", "tool_calls"},
+    {"MODEL_ARMOR", "content_filter"},
+    {"failed", "error"},
+    {"ERROR", "error"},
 };
 
 char lower(char c) noexcept {

@@ -92,7 +92,8 @@ TEST_F(Apis, ACutResponsesStreamKeepsWhatCame) {
       "\n\n",
       "responses");
   EXPECT_EQ(show(trace.output_messages), "assistant r#rs<hm> c#c f<{}> t<hello>");
-  EXPECT_EQ(trace.finish_reasons.at(0), "in_progress");
+  EXPECT_EQ(trace.finish_reasons.at(0), "error");
+  EXPECT_EQ(trace.outcome.error_type, "stream_cut");
 }
 
 TEST_F(Apis, AnthropicBlocksAndTheSumOfItsInput) {

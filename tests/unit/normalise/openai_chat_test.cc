@@ -252,8 +252,8 @@ TEST_F(OpenAiChat, CommentsCarriageReturnsAndAMissingEndAreNoHindrance) {
             "\r\n\r\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"conte";
   const Trace trace = normalise("", stream_);
   EXPECT_EQ(show(trace.output_messages.at(0)), "assistant t<ab>");
-  EXPECT_EQ(trace.output_messages[0].finish_reason, "");
-  EXPECT_FALSE(trace.outcome.failed);
+  EXPECT_EQ(trace.output_messages[0].finish_reason, "error");
+  EXPECT_EQ(trace.outcome.error_type, "stream_cut");
 }
 
 TEST_F(OpenAiChat, AnAbortedStreamKeepsWhatCameAndFails) {
