@@ -34,6 +34,7 @@ extern const Api kRerank;
 extern const Api kAnthropic;
 extern const Api kGemini;
 extern const Api kInteractions;
+extern const Api kConversations;
 extern const Api kConverse;
 extern const Api kCohere;
 extern const Api kOllama;

@@ -22,6 +22,7 @@ const Api* api_of_object_name(Text object) noexcept {
   if (object == "text_completion" || object == "completion") return &kOpenAiCompletions;
   if (object == "embedding") return &kEmbeddings;
   if (object == "interaction") return &kInteractions;
+  if (starts_with(object, "conversation.response")) return &kConversations;
   return nullptr;
 }
 
@@ -48,6 +49,7 @@ const Api* api_of_answer(JsonValue answer, Text event_name) noexcept {
   if (const Api* const api = api_of_object_name(answer.find("object").word())) return api;
   const Text type = answer.find("type").word();
   if (starts_with(type, "response.")) return &kOpenAiResponses;
+  if (starts_with(type, "conversation.response.")) return &kConversations;
   if (starts_with(type, "transcript") || starts_with(type, "speech.")) return &kAudio;
   if (starts_with(type, "image_generation.") || starts_with(type, "image_edit.")) return &kImages;
   if (type == "message" || type == "message_start") return &kAnthropic;
@@ -86,6 +88,7 @@ const Api* api_of_answer(JsonValue answer, Text event_name) noexcept {
 
 const Api* api_of_request(JsonValue request) noexcept {
   if (has(request, "contents")) return &kGemini;
+  if (has(request, "completion_args") && has(request, "inputs")) return &kConversations;
   if (has(request, "anthropic_version") || has(request, "anthropic_beta")) return &kAnthropic;
   if (has(request, "inferenceConfig") || has(request, "toolConfig")) return &kConverse;
   if (has(request, "documents") && has(request, "query")) return &kRerank;
@@ -100,8 +103,9 @@ const Api* api_of_endpoint(Text endpoint) noexcept {
     const Api* api;
   };
   // The first that the path contains.
-  static constexpr std::array<Path, 23> kPaths = {{
+  static constexpr std::array<Path, 24> kPaths = {{
       {"/chat/completions", &kOpenAiChat},
+      {"/v1/conversations", &kConversations},
       {"/responses", &kOpenAiResponses},
       {"/messages", &kAnthropic},
       {"anthropic/models/", &kAnthropic},

@@ -166,7 +166,8 @@ void read_parameters(JsonValue body, Reading& reading) {
     read_parameter(member, reading);
     if (member.key == "generationConfig" || member.key == "inferenceConfig" ||
         member.key == "options" || member.key == "textGenerationConfig" ||
-        member.key == "generation_config" || member.key == "parameters") {
+        member.key == "generation_config" || member.key == "parameters" ||
+        member.key == "completion_args") {
       for (const JsonMember nested : member.value) read_parameter(nested, reading);
     }
     if (to != out + 1) put(",");

@@ -24,7 +24,7 @@ struct Family {
   std::string_view operation;
   std::string_view endpoint;
 };
-constexpr std::array<Family, 18> kFamilies = {{
+constexpr std::array<Family, 19> kFamilies = {{
     {"chat", "/v1/chat/completions"},
     {"responses", "/v1/responses"},
     {"completions", "/v1/completions"},
@@ -43,6 +43,7 @@ constexpr std::array<Family, 18> kFamilies = {{
     {"rerank", "/v1/rerank"},
     {"moderation", "/v1/moderations"},
     {"", "/"},
+    {"chat", "/v1/conversations"},
 }};
 
 shm::RecordView record_of(std::string_view input) {

@@ -31,11 +31,11 @@ CONTENT_TYPES = {"ndjson": "application/x-ndjson", "aws-eventstream": "applicati
 # They stop in the middle, without a finish reason.
 CUT = {"45af92dffb10-000"}
 SAY_END = ("openai chat", "openai completions", "openai responses", "anthropic", "google", "cohere", "cohere 1",
-           "mistral", "ollama", "bedrock converse")
+           "mistral", "mistral conversations", "ollama", "bedrock converse")
 # What says that a stream is over, and so must not be in a stream that is cut for a test.
 END = re.compile(r'"(?:finish_reason|finishReason|stop_reason|stopReason|done_reason)"\s*:\s*"|\[DONE\]'
                  r'|"status"\s*:\s*"(?:completed|incomplete|failed)"\s*[,}].*"response"|"done"\s*:\s*true'
-                 r'|response\.(?:completed|incomplete|failed)')
+                 r'|response\.(?:completed|incomplete|failed|done)')
 COMPARED = ("text", "reasoning", "refusal", "calls", "signatures", "finish_reasons", "model", "response_id")
 
 PYTHON = None  # the interpreter that has the clients, set by main()
@@ -47,6 +47,7 @@ def streams():
     if not files[0].is_file():
         print(f"NOT CHECKED on real input: {files[0]} is missing (SIDECAST_DATA)", flush=True)
         files = [ROOT / "tools" / "sample" / "exchanges.jsonl"]
+    files.append(HERE / "sdk" / "made.jsonl")  # of what nobody has recorded, as the client's types have it
     for file in filter(pathlib.Path.is_file, files):
         with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as lines:
             for exchange in map(json.loads, lines):
@@ -72,7 +73,7 @@ def player_of(exchange):
     if provider == "cohere" or '"token":' in stream[:100]:
         return None
     if provider == "mistral" and operation == "chat":
-        return "mistral"
+        return "mistral conversations" if "conversation.response" in stream[:100] else "mistral"
     if provider == "ollama" and '"object":' not in stream[:400]:
         return "ollama" if operation == "chat" else "ollama generate"
     if operation == "audio":

@@ -66,7 +66,14 @@ class RecordedDialects : public testing::TestWithParam<Text> {
       EXPECT_EQ(span.status, StatusCode::kError) << id;
       EXPECT_FALSE(text_under(span, "error.type").value_or("").empty()) << id;
     } else {
+      EXPECT_NE(span.status, StatusCode::kError) << id;
       EXPECT_FALSE(has_prefix(span, "error.")) << id;
+    }
+    if (trace.outcome.cut) {
+      ++cut_;
+      EXPECT_EQ(text_under(span, "error.type"), "stream_cut") << id;
+      const auto reasons = text_under(span, "finish_reason");
+      EXPECT_TRUE(!reasons || *reasons == "error") << id << ": " << *reasons;
     }
     if (dialect_.name == "openinference") {
       const bool is_embedding = trace.kind == TraceKind::kEmbedding;
@@ -96,6 +103,7 @@ class RecordedDialects : public testing::TestWithParam<Text> {
   Normaliser normaliser_;
   Arena arena_;
   std::size_t checked_ = 0;
+  std::size_t cut_ = 0;
 };
 
 TEST_P(RecordedDialects, EveryAttributeIsPublishedAndWellFormed) {
@@ -115,6 +123,11 @@ TEST_P(RecordedDialects, EveryAttributeIsPublishedAndWellFormed) {
     record.request = exchange.request;
     record.response = exchange.response;
     check(record, std::string(exchange.id));
+    const bool is_stream =
+        exchange.response.starts_with("data:") || exchange.response.starts_with("event:");
+    if (!is_stream || status >= 400) return;
+    record.response = record.response.substr(0, record.response.size() / 2);
+    check(record, std::string(exchange.id) + ", cut in the middle");
   };
   const auto recorded = [&](const test::Exchange& exchange) { visit(exchange, exchange.status); };
   if (!test::for_each_exchange("exchanges.jsonl.gz", recorded)) {
@@ -127,6 +140,7 @@ TEST_P(RecordedDialects, EveryAttributeIsPublishedAndWellFormed) {
     test::for_each_conversation_call(recorded);
   }
   EXPECT_GT(checked_, 10U);
+  EXPECT_GT(cut_, checked_ > 1000 ? 1000U : 1U);
 }
 
 std::vector<Text> dialect_names() {

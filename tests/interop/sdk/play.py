@@ -23,6 +23,7 @@ PLAYERS = {
     "cohere": vendor_players.play_cohere,
     "cohere 1": vendor_players.play_cohere_1,
     "mistral": vendor_players.play_mistral,
+    "mistral conversations": vendor_players.play_mistral_conversations,
     "ollama": vendor_players.play_ollama,
     "ollama generate": vendor_players.play_ollama_generate,
     "bedrock converse": bedrock_players.play_converse,

@@ -163,6 +163,28 @@ def play_mistral(stub):
     return answer
 
 
+def play_mistral_conversations(stub):
+    client = mistralai.client.Mistral(api_key="none", server_url=stub.address)
+    answer, calls = Answer(), {}
+    for event in client.beta.conversations.start_stream(inputs="", model="m"):
+        chunk = as_dict(event.data)
+        kind = chunk["type"]
+        answer.put("response_id", chunk.get("conversation_id"))
+        answer.put("model", chunk.get("model"))
+        if kind == "message.output.delta":
+            content = chunk["content"]
+            mistral_text(answer, content if isinstance(content, str) else [content])
+        elif kind == "function.call.delta":
+            calls.setdefault(chunk["id"], [chunk["tool_call_id"], chunk["name"], ""])[2] += chunk["arguments"]
+        elif kind == "conversation.response.done":
+            answer.finish("completed")  # it has no reason of its own
+            answer.count("input", chunk["usage"].get("prompt_tokens"))
+            answer.count("output", chunk["usage"].get("completion_tokens"))
+    for call in calls.values():
+        answer.call(*call)
+    return answer
+
+
 # ---- Ollama: one object a line
 
 def play_ollama(stub):
