@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import time
@@ -29,8 +30,7 @@ class Tail(end_to_end.EndToEndTest):
         """A running tail whose wish the engine has heard: it has shown a first record."""
         command = [end_to_end.BINARIES / "sidecast", "tail", "--ring-dir", self.pipeline.ring_dir, "--json", *options]
         tail = self.pipeline.start(command, f"tail-{len(os.listdir(self.pipeline.folder))}")
-        os.set_blocking(tail.process.stdout.fileno(), False)
-        tail.text = ""
+        tail.bytes = b""
 
         def is_shown():
             self.write("hello")
@@ -42,7 +42,13 @@ class Tail(end_to_end.EndToEndTest):
 
     def packets(self, tail):
         """What it has shown so far."""
-        tail.text += tail.process.stdout.read() or ""
+        output = tail.process.stdout.fileno()
+        while select.select([output], [], [], 0)[0]:
+            piece = os.read(output, 1 << 16)
+            if not piece:
+                break
+            tail.bytes += piece
+        tail.text = tail.bytes.decode()
         return [json.loads(line) for line in tail.text.split("\n")[:-1]]
 
     def write(self, name, **fields):
