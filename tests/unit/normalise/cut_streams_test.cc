@@ -78,12 +78,14 @@ TEST_F(CutStreams, GeminisAndOllamasAreCutWithoutTheirReason) {
                        "[{\"text\":\"a\"}]},\"index\":0}]}\n\n"),
              "assistant t<a>");
   const std::string line =
-      "{\"model\":\"m\",\"created_at\":\"t\",\"message\":{\"role\":\"assistant\",\"content\":\"a\"},\"done\":false}\n";
+      "{\"model\":\"m\",\"created_at\":\"t\",\"message\":{\"role\":\"assistant\",\"content\":\"a\"}"
+      ",\"done\":false}\n";
   const std::string begun = line + line;
   expect_cut(normalise("", begun), "assistant t<aa>");
-  const std::string whole = line +
-                            "{\"model\":\"m\",\"created_at\":\"t\",\"message\":{\"role\":\"assistant\","
-                            "\"content\":\"b\"},\"done\":true}\n";
+  const std::string whole =
+      line +
+      "{\"model\":\"m\",\"created_at\":\"t\",\"message\":{\"role\":\"assistant\","
+      "\"content\":\"b\"},\"done\":true}\n";
   expect_whole(normalise("", whole));
 }
 
