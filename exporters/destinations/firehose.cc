@@ -42,9 +42,10 @@ constexpr Option kOptions[] = {
 };
 
 // Firehose's own limits. Whether its 4 MiB are of base64 or of what is in it nobody says: ours are
-// of base64, which is right either way.
-constexpr Limits kLimits{
-    .batch_records_max = 500, .batch_spans_max = 1U << 20U, .batch_bytes_max = 4U << 20U};
+// of base64, which is right either way, with room for what stands between the records.
+constexpr Limits kLimits{.batch_records_max = 500,
+                         .batch_spans_max = 1U << 20U,
+                         .batch_bytes_max = (4U << 20U) - (16U << 10U)};
 
 constexpr std::array<std::string_view, 8> kTransient = {"ServiceUnavailableException",
                                                         "ServiceUnavailable",

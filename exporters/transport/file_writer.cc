@@ -98,9 +98,12 @@ FileWriter::Failed FileWriter::open_and_lock() {
 }
 
 FileWriter::Failed FileWriter::mend_end(std::string_view line_start) {
-  if (size_ == 0) return {};
-  std::string tail;  // of the last line, backwards by blocks
-  std::uint64_t begin = size_;
+  char last = '\n';
+  if (size_ > 0 && ::pread(file_, &last, 1, static_cast<off_t>(size_ - 1)) < 0) {
+    return failed(errno, "read the file's end");
+  }
+  if (last == '\n') return {};
+  std::uint64_t begin = size_;  // of the last line, found backwards by blocks
   while (begin > 0) {
     const std::uint64_t count = std::min<std::uint64_t>(kTailBytes, begin);
     std::string block(count, '\0');
@@ -115,7 +118,6 @@ FileWriter::Failed FileWriter::mend_end(std::string_view line_start) {
     }
     begin -= count;
   }
-  if (begin == size_) return {};
   std::string start(std::min<std::uint64_t>(line_start.size(), size_ - begin), '\0');
   if (::pread(file_, start.data(), start.size(), static_cast<off_t>(begin)) < 0) {
     return failed(errno, "read the file's end");
@@ -149,9 +151,13 @@ bool FileWriter::is_due(std::uint64_t body_bytes, const RotationRules& rules, Ti
 FileWriter::Failed FileWriter::rotate(const RotationRules& rules, Timestamp now) {
   if (rules.sync && ::fdatasync(file_) != 0) return failed(errno, "sync the file");
   const std::string to = rotated_path(path_, now);
+  int error = 0;
   if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
-    return failed(errno, "rotate the file");
+    error = errno;
   }
+  // Some file systems know no such flag; a name with nanoseconds is nobody's yet.
+  if (error == EINVAL && ::rename(path_.c_str(), to.c_str()) == 0) error = 0;
+  if (error != 0) return failed(error, "rotate the file");
   close();
   if (rules.sync) sync_folder(path_);
   return open_and_lock();

@@ -13,6 +13,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "exporters/compress/compress.h"
@@ -109,6 +111,15 @@ bool write_all(int to, std::string_view bytes) {
   return true;
 }
 
+// Locked for it, and still there: two engines may write to the same file.
+bool is_ours_to_compress(int file, const std::string& name) {
+  if (::flock(file, LOCK_EX | LOCK_NB) != 0) return false;
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(file, &opened) == 0 && ::lstat(name.c_str(), &named) == 0 &&
+         opened.st_ino == named.st_ino && S_ISREG(opened.st_mode);
+}
+
 int copy_compressed(int from, int to, Compression compression) {
   Compressor compressor;
   std::string chunk(kChunkBytes, '\0');
@@ -149,9 +160,11 @@ Status compress_rotated(const std::string& path, Compression compression) {
     const std::string plain = parts.folder + "/" + rotated.name;
     const std::string done = plain + (compression == Compression::kGzip ? ".gz" : ".zst");
     const std::string unfinished = done + std::string(kUnfinished);
-    ::unlink(unfinished.c_str());  // of an engine that was killed over it
     const File from(::open(plain.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (from.get() < 0 && errno == ENOENT) continue;  // another engine was quicker
     if (from.get() < 0) return fail("open " + plain + ": " + words(errno));
+    if (!is_ours_to_compress(from.get(), plain)) continue;
+    ::unlink(unfinished.c_str());  // of an engine that was killed over it
     int error = 0;
     {
       const File to(

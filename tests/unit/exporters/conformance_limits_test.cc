@@ -184,6 +184,7 @@ TEST_P(ConformanceLimits, ARandomRunNeverBecomesARequestThatIsTooLarge) {
                       spans + span_count <= limits.batch_spans_max &&
                       bytes + buffer.size() <= limits.batch_bytes_max;
     if (!fits) flush();
+    if (HasFatalFailure()) return;
     staged->encoded.emplace_back(buffer.view());
     staged->ids.push_back(id);
     staged->batch.records.push_back({.encoded = {},

@@ -38,7 +38,7 @@ TEST(FirehoseRequest, IsPutRecordBatchWithTheRecordsInBase64) {
   EXPECT_EQ(header_of(request, "x-amz-content-sha256"), to_hex(as_bytes(sha256(body_of(request)))));
   EXPECT_EQ(request.record_count, 2U);
   EXPECT_EQ(exporter->format().limits.batch_records_max, 500U);
-  EXPECT_EQ(exporter->format().limits.batch_bytes_max, 4U << 20U);
+  EXPECT_EQ(exporter->format().limits.batch_bytes_max, (4U << 20U) - (16U << 10U));
 }
 
 TEST(FirehoseRecord, IsTheObjectOfS3AndALineBreakInBase64) {
