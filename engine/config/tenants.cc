@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <memory>
 #include <system_error>
 #include <utility>
 
+#include <dirent.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +28,10 @@ constexpr std::chrono::seconds kSettledAfter{1};
 
 std::int64_t ns_of(const timespec& time) {
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+std::string words(int error) {
+  return std::generic_category().message(error);
 }
 
 // The file's name without its suffix: what its destinations are called by.
@@ -124,31 +130,41 @@ TenantReport check_tenant_file(std::string_view text, const std::string& path,
 }
 
 Result<bool> TenantDirectory::scan(const std::string& directory) {
-  std::error_code error;
-  std::filesystem::directory_iterator files(directory, error);
-  std::vector<std::string> paths;
-  for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
-    const std::string name = files->path().filename().string();
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(directory.c_str()), &::closedir);
+  if (folder == nullptr)
+    return fail(fmt::format("{}: cannot be read: {}", directory, words(errno)));
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* const entry = ::readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
     if (name.starts_with('.') || !name.ends_with(kTenantFileSuffix)) continue;  // an editor's draft
-    paths.push_back(files->path().string());
+    names.emplace_back(name);
   }
-  if (error) return fail(fmt::format("{}: cannot be read: {}", directory, error.message()));
-  if (paths.size() > kTenantFilesMax) {
+  if (errno != 0) return fail(fmt::format("{}: cannot be read: {}", directory, words(errno)));
+  if (names.size() > kTenantFilesMax) {
     return fail(fmt::format("{}: {} files are more than the {} that an engine serves", directory,
-                            paths.size(), kTenantFilesMax));
+                            names.size(), kTenantFilesMax));
   }
   bool has_changed = false;
   for (auto& [path, known] : known_) known.is_seen = false;
-  for (const std::string& path : paths) has_changed = look_at(path) || has_changed;
+  std::string path = directory;
+  if (!path.ends_with('/')) path += '/';
+  const std::size_t folder_bytes = path.size();
+  for (const std::string& name : names) {
+    path.resize(folder_bytes);
+    path += name;
+    struct stat info {};
+    // By the open folder: of ten thousand names none is looked up from the root.
+    if (::fstatat(::dirfd(folder.get()), name.c_str(), &info, 0) != 0) continue;  // gone meanwhile
+    has_changed = look_at(path, info) || has_changed;
+  }
   const std::size_t gone =
       std::erase_if(known_, [](const auto& one) { return !one.second.is_seen; });
   return has_changed || gone > 0;
 }
 
 // True when it was read.
-bool TenantDirectory::look_at(const std::string& path) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) return false;  // gone meanwhile
+bool TenantDirectory::look_at(const std::string& path, const struct stat& info) {
   Known& known = known_[path];
   known.is_seen = true;
   const auto size = static_cast<std::uint64_t>(info.st_size);

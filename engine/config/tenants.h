@@ -26,6 +26,8 @@
 #include <utility>
 #include <vector>
 
+#include <sys/stat.h>
+
 #include "engine/base/result.h"
 #include "engine/config/config.h"
 
@@ -92,7 +94,7 @@ class TenantDirectory {
     std::vector<std::string> errors;
     bool is_seen = false;  // by the scan under way
   };
-  [[nodiscard]] bool look_at(const std::string& path);
+  [[nodiscard]] bool look_at(const std::string& path, const struct stat& info);
   void read(const std::string& path, Known& known);
 
   std::shared_ptr<const AddressRanges> egress_allowed_;
