@@ -79,6 +79,8 @@ std::vector<Rotated> list(const Parts& parts) {
   std::vector<Rotated> found;
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(parts.folder.c_str()), &::closedir);
   if (folder == nullptr) return found;
+  // A stream of our own, which glibc reads safely.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe)
   while (const dirent* const entry = ::readdir(folder.get())) {
     if (auto rotated = rotated_of(parts, entry->d_name)) found.push_back(std::move(*rotated));
   }
