@@ -103,6 +103,7 @@ class RecordedDialects : public testing::TestWithParam<Text> {
   Normaliser normaliser_;
   Arena arena_;
   std::size_t checked_ = 0;
+  std::size_t streams_ = 0;
   std::size_t cut_ = 0;
 };
 
@@ -125,7 +126,8 @@ TEST_P(RecordedDialects, EveryAttributeIsPublishedAndWellFormed) {
     check(record, std::string(exchange.id));
     const bool is_stream =
         exchange.response.starts_with("data:") || exchange.response.starts_with("event:");
-    if (!is_stream || status >= 400) return;
+    // One in sixteen: interop.sdk cuts them all.
+    if (!is_stream || status >= 400 || streams_++ % 16 != 0) return;
     record.response = record.response.substr(0, record.response.size() / 2);
     check(record, std::string(exchange.id) + ", cut in the middle");
   };
@@ -140,7 +142,7 @@ TEST_P(RecordedDialects, EveryAttributeIsPublishedAndWellFormed) {
     test::for_each_conversation_call(recorded);
   }
   EXPECT_GT(checked_, 10U);
-  EXPECT_GT(cut_, checked_ > 1000 ? 1000U : 1U);
+  EXPECT_GT(cut_, checked_ > 1000 ? 30U : 0U);
 }
 
 std::vector<Text> dialect_names() {
