@@ -127,7 +127,22 @@ std::uint32_t read_escaped_point(Text content, std::size_t& at) {
   return 0x10000 + ((first - 0xD800) << 10U) + (second - 0xDC00);
 }
 
-std::string unescaped(Text content) {
+// Appends a text's content, shortened, as it stands between quotes.
+void append_shortened_content(Text content, std::size_t bytes_max, ByteBuffer& out) {
+  const std::string text = json_unescaped(content);
+  const std::size_t start = out.size();
+  // Escapes take room of their own, in JSON within JSON most of it.
+  for (std::size_t limit = bytes_max; limit >= kShortenedBytesMin; limit /= 2) {
+    append_json_escaped(out, shortened(text, limit));
+    if (out.size() - start <= bytes_max) return;
+    out.truncate(start);
+  }
+  append_json_escaped(out, mark_of(text));
+}
+
+}  // namespace
+
+std::string json_unescaped(Text content) {
   std::string text;
   text.reserve(content.size());
   for (std::size_t at = 0; at < content.size();) {
@@ -147,21 +162,6 @@ std::string unescaped(Text content) {
   }
   return text;
 }
-
-// Appends a text's content, shortened, as it stands between quotes.
-void append_shortened_content(Text content, std::size_t bytes_max, ByteBuffer& out) {
-  const std::string text = unescaped(content);
-  const std::size_t start = out.size();
-  // Escapes take room of their own, in JSON within JSON most of it.
-  for (std::size_t limit = bytes_max; limit >= kShortenedBytesMin; limit /= 2) {
-    append_json_escaped(out, shortened(text, limit));
-    if (out.size() - start <= bytes_max) return;
-    out.truncate(start);
-  }
-  append_json_escaped(out, mark_of(text));
-}
-
-}  // namespace
 
 std::size_t level_of(std::vector<std::size_t> sizes, std::size_t room) {
   std::sort(sizes.begin(), sizes.end());

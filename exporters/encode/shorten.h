@@ -27,6 +27,9 @@ inline constexpr std::size_t kShortenedBytesMin = 160;
 // `text` in at most `bytes_max` bytes, which are at least kShortenedBytesMin.
 [[nodiscard]] std::string shortened(Text text, std::size_t bytes_max);
 
+// What the content of a JSON text (without its quotes) says.
+[[nodiscard]] std::string json_unescaped(Text content);
+
 // Appends one JSON object or array with its longest texts shortened, so that it takes about
 // `bytes_max` bytes or as few as that can give. Texts of members named in `kept` stay whole. False:
 // it is no JSON, and nothing was appended.

@@ -13,5 +13,10 @@ namespace sidecast {
 [[nodiscard]] bool shrink_otlp_protobuf(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
 [[nodiscard]] bool shrink_otlp_json(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
 [[nodiscard]] bool shrink_trace_json(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
+// Rows and events: one JSON object, or several with commas in between.
+[[nodiscard]] bool shrink_json_objects(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
+// The same as the content of a JSON text, and as a line in base64.
+[[nodiscard]] bool shrink_snowflake_row(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
+[[nodiscard]] bool shrink_firehose_record(Bytes encoded, std::size_t bytes_max, ByteBuffer& out);
 
 }  // namespace sidecast
