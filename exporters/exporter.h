@@ -41,6 +41,13 @@ enum class Transport : std::uint8_t {
   kHttp,     // and gRPC
   kFile,     // a file of this machine
   kConsole,  // standard output or error of the engine
+  kKafka,    // a topic; `messages` in place of the body
+};
+
+// For transports that carry messages in place of one body: a record by itself.
+struct KeyedMessage {
+  std::string key;
+  std::vector<Bytes> value;  // pieces
 };
 
 // One request. Its body is a list of pieces, so that a batch's frozen bytes are sent as they lie;
@@ -52,6 +59,10 @@ struct Request {
   bool http2 = false;  // HTTP/2 even without TLS, which negotiates it: gRPC
   std::vector<Header> headers;
   std::vector<Bytes> body;
+  // One for each record; null where there is a body. Headers are those of every message.
+  std::shared_ptr<const std::vector<KeyedMessage>> messages;
+  // Of the connection, for transports other than HTTP. authorise() may add secrets.
+  std::vector<Header> settings;
   std::shared_ptr<const void> keep_alive;
   // Which records of the batch this request carries: [record_first, record_first + record_count).
   std::size_t record_first = 0;
@@ -60,6 +71,10 @@ struct Request {
   [[nodiscard]] std::uint64_t body_bytes() const noexcept {
     std::uint64_t total = 0;
     for (const Bytes piece : body) total += piece.size();
+    if (messages == nullptr) return total;
+    for (const KeyedMessage& message : *messages) {
+      for (const Bytes piece : message.value) total += piece.size();
+    }
     return total;
   }
 };
@@ -73,6 +88,9 @@ struct Response {
   std::vector<Header> headers;  // names in lower case
   std::string body;             // at most http/loop.h kResponseBytesMax; `body_truncated` when cut
   bool body_truncated = false;
+  // Of a request with messages, one for each: empty when it is stored, else the transport's name
+  // for what kept it from being stored. Static storage.
+  std::vector<std::string_view> messages;
 };
 
 // The first header of that (lower-case) name, or empty.
@@ -91,7 +109,12 @@ enum class RejectReason : std::uint8_t {
 };
 
 // What an answer says of one record, where it speaks of each.
-enum class ItemFate : std::uint8_t { kDelivered, kRetry, kRejected };
+enum class ItemFate : std::uint8_t {
+  kDelivered,
+  kRetry,
+  kRejected,
+  kTooLarge,  // rejected for its size: tried again with less content
+};
 
 struct Verdict {
   enum class Kind {

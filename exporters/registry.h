@@ -16,6 +16,7 @@
   X(datadog)                     \
   X(file)                        \
   X(firehose)                    \
+  X(kafka)                       \
   X(posthog)                     \
   X(raindrop)                    \
   X(s3)                          \

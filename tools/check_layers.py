@@ -54,6 +54,8 @@ MODULES = [
 # Narrower than the module: within exporters, destinations neither open sockets nor know each other.
 FORBIDDEN = [
     ("exporters/destinations/*", "exporters/http/*", "destinations are pure functions; the loop is not theirs"),
+    ("exporters/destinations/*", "exporters/kafka/*", "destinations are pure functions; the channel is not theirs"),
+    ("exporters/kafka/*", "exporters/destinations/*", "a channel does not know destinations"),
     ("exporters/dialects/*", "exporters/destinations/*", "dialects do not know destinations"),
     ("exporters/encode/*", "exporters/destinations/*", "encoders do not know destinations"),
     ("exporters/http/*", "exporters/destinations/*", "the loop does not know destinations"),
@@ -68,6 +70,7 @@ LIBRARIES = [
     ("Boost.Interprocess", ["boost/interprocess/*"], ["shm/ring_file.cc"]),
     ("Boost", ["boost/*"], []),
     ("libcurl", ["curl/*"], ["exporters/http/*"]),
+    ("librdkafka", ["librdkafka/*", "rdkafka*"], ["exporters/kafka/*"]),
     ("yaml-cpp", ["yaml-cpp/*"], ["engine/config/*"]),
     ("simdjson", ["simdjson.h"], ["engine/normalise/*", "exporters/*"]),
     ("protozero", ["protozero/*"], ["exporters/*"]),

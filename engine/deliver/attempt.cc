@@ -3,7 +3,8 @@
 namespace sidecast {
 
 Result<ExchangeTarget> exchange_target(HttpLoop& loop, const DestinationConfigPtr& destination) {
-  TransferOptions options{.timeout = destination->timeout,
+  TransferOptions options{.destination = destination->name,
+                          .timeout = destination->timeout,
                           .ca_file = destination->ca_file,
                           .client_cert_file = destination->client_cert_file,
                           .client_key_file = destination->client_key_file,

@@ -200,7 +200,7 @@ void Outlet::finish(Send send, Breaker::Round round, const Verdict& verdict,
   switch (verdict.kind) {
     case Verdict::Kind::kDelivered:
       accepted(round, verdict);
-      limit_.accepted(encoded_bytes(*send.sealed, range.first, range.count));
+      limit_.accepted(accepted_bytes(send, verdict));
       retire(send.sealed, range.count);
       context_.settler.delivered(range, destination_.slot, bit_in(range.sealed));
       if (send.is_piece) search_->bisect.accepted();
@@ -236,6 +236,20 @@ void Outlet::finish(Send send, Breaker::Round round, const Verdict& verdict,
   }
   if (search_) continue_search();
   pump();
+}
+
+// What the answer proves to be taken at once: a message is taken by itself, a body as a whole.
+std::uint64_t Outlet::accepted_bytes(const Send& send, const Verdict& verdict) {
+  const RecordRange range = range_of(send);
+  if (send.request.messages == nullptr) {
+    return encoded_bytes(*send.sealed, range.first, range.count);
+  }
+  std::uint64_t largest = 0;
+  for (std::size_t i = 0; i < range.count; ++i) {
+    const bool is_taken = verdict.items.empty() || verdict.items[i] == ItemFate::kDelivered;
+    if (is_taken) largest = std::max(largest, encoded_bytes(*send.sealed, range.first + i, 1));
+  }
+  return largest;
 }
 
 // Once per request, for `sidecast explain`.

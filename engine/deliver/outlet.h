@@ -165,6 +165,9 @@ class Outlet {
   [[nodiscard]] std::vector<RecordRange> settle_named(const RecordRange& range,
                                                       const Verdict& verdict);
   void settle_items(const Send& send, Breaker::Round round, const Verdict& verdict);
+  // How many were rejected.
+  [[nodiscard]] std::size_t shrink_or_reject(const RecordRange& range);
+  [[nodiscard]] static std::uint64_t accepted_bytes(const Send& send, const Verdict& verdict);
   // It answered: this request was refused for good, whole or by some record of it.
   void refused(Send send, const Verdict& verdict);
   void search(const Send& send, const Verdict& verdict);

@@ -11,6 +11,7 @@ namespace sidecast {
 std::vector<RecordRange> Outlet::settle_named(const RecordRange& range, const Verdict& verdict) {
   SIDECAST_ASSERT(verdict.items.size() == range.count);
   std::vector<RecordRange> again;
+  std::size_t rejected = 0;
   for (std::size_t i = 0; i < range.count;) {
     const ItemFate fate = verdict.items[i];
     RecordRange run{range.sealed, range.first + i, 0};
@@ -19,11 +20,27 @@ std::vector<RecordRange> Outlet::settle_named(const RecordRange& range, const Ve
       context_.settler.delivered(run, destination_.slot, bit_in(run.sealed));
     } else if (fate == ItemFate::kRejected) {
       context_.settler.rejected(run, destination_.slot, bit_in(run.sealed), verdict.reason);
+      rejected += run.count;
+    } else if (fate == ItemFate::kTooLarge) {
+      rejected += shrink_or_reject(run);
     } else {
       again.push_back(std::move(run));
     }
   }
+  if (rejected > 0) losses_.rejected(rejected, verdict.explanation, monotonic_now());
   return again;
+}
+
+// Each of them by itself was too large.
+std::size_t Outlet::shrink_or_reject(const RecordRange& range) {
+  std::size_t rejected = 0;
+  for (std::size_t i = 0; i < range.count; ++i) {
+    const RecordRange one{range.sealed, range.first + i, 1};
+    if (shorten_refused(one, RejectReason::kTooLarge)) continue;
+    context_.settler.rejected(one, destination_.slot, bit_in(one.sealed), RejectReason::kTooLarge);
+    ++rejected;
+  }
+  return rejected;
 }
 
 void Outlet::settle_items(const Send& send, Breaker::Round round, const Verdict& verdict) {
@@ -39,6 +56,7 @@ void Outlet::settle_items(const Send& send, Breaker::Round round, const Verdict&
                                        ItemFate::kDelivered) != verdict.items.end();
   if (has_delivered) {
     has_accepted_ = true;
+    if (send.request.messages != nullptr) limit_.accepted(accepted_bytes(send, verdict));
     is_search_hopeless_ = false;
     delivered_at_ = accepted_at_ = monotonic_now();
   }

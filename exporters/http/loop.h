@@ -31,6 +31,8 @@ struct Standing {
 
 struct TransferOptions {
   Standing standing;
+  // Whose request it is. Channels that keep something for a destination tell them apart by it.
+  std::string destination;
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds timeout{30'000};  // whole transfer
   // No connection is used for longer, so that a name which has moved is followed though its old

@@ -1,6 +1,7 @@
 #include "exporters/transport/channel.h"
 
 #include "engine/base/assert.h"
+#include "exporters/kafka/channel.h"
 #include "exporters/transport/blocking_channel.h"
 #include "exporters/transport/console_sink.h"
 #include "exporters/transport/file_sink.h"
@@ -13,6 +14,8 @@ std::unique_ptr<Channel> make_channel(Transport transport, HttpLoop& loop) {
       return std::make_unique<BlockingChannel>(loop, &make_file_sink);
     case Transport::kConsole:
       return std::make_unique<BlockingChannel>(loop, &make_console_sink);
+    case Transport::kKafka:
+      return std::make_unique<KafkaChannel>(loop);
     case Transport::kHttp:
       break;
   }

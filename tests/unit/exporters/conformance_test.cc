@@ -8,12 +8,14 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <simdjson.h>
 
 #include "engine/base/sha256.h"
 #include "engine/base/utf8.h"
 #include "exporters/compress/compress.h"
 #include "exporters/destinations/answer.h"
 #include "exporters/destinations/options.h"
+#include "exporters/encode/shorten.h"
 #include "exporters/registry.h"
 #include "exporters/write.h"
 #include "tests/unit/exporters/destinations/service_account.h"
@@ -74,6 +76,12 @@ std::string dump(const Request& request) {
   std::string text = request.method + " " + request.url + "\n";
   for (const Header& header : request.headers) text += header.name + ": " + header.value + "\n";
   for (const Bytes piece : request.body) text += piece;
+  for (const Header& setting : request.settings) text += setting.name + "=" + setting.value + "\n";
+  if (request.messages == nullptr) return text;
+  for (const KeyedMessage& message : *request.messages) {
+    text += message.key + ": ";
+    for (const Bytes piece : message.value) text += piece;
+  }
   return text;
 }
 
@@ -141,11 +149,17 @@ void expect_place(const Request& request) {
     case Transport::kConsole:
       EXPECT_TRUE(request.url == "console:stdout" || request.url == "console:stderr");
       break;
+    case Transport::kKafka:
+      EXPECT_TRUE(request.url.starts_with("kafka://")) << request.url;
+      break;
   }
 }
 
 void expect_well_formed(const Request& request) {
   expect_place(request);
+  if (request.messages != nullptr) {
+    EXPECT_EQ(request.messages->size(), request.record_count);
+  }
   EXPECT_TRUE(request.method == "POST" || request.method == "PUT" ||
               (request.method == "GET" && request.body.empty()))
       << request.method;
@@ -384,6 +398,63 @@ TEST_P(Conformance, PrivacyModeLeavesNoContent) {
   EXPECT_TRUE(contains(written(exporter_->format(), false), "canary answer"))
       << "else this shows nothing";
   EXPECT_FALSE(contains(written(exporter_->format(), true), "canary"));
+}
+
+TEST_P(Conformance, RecordThatIsTooLargeIsShrunkAndItsIdsAreKept) {
+  const Format& format = exporter_->format();
+  ASSERT_NE(format.encoder->shrink, nullptr);
+  const std::string id(500, 'g');
+  const auto encoded_with = [&](const std::string& words) {
+    Arena arena;
+    Trace trace(arena);
+    trace.identity.generation_id = id;
+    trace.identity.account = "account-1";
+    trace.trace_id = hash_trace_id(id);
+    trace.model_requested = trace.model_served = "a-model";
+    Message& asked = trace.input_messages.emplace_back(arena);
+    asked.role = "user";
+    asked.parts.emplace_back().text = words;
+    Message& said = trace.output_messages.emplace_back(arena);
+    said.role = "assistant";
+    said.parts.emplace_back().text = "the \"short\" answer\n";
+    trace.usage.input = 4711;
+    trace.start = kNow;
+    trace.end = kNow + std::chrono::seconds(1);
+    ByteBuffer out;
+    write_record(trace, format, {}, arena, out);
+    return std::string(out.view());
+  };
+  std::string words;
+  while (words.size() < 3'000'000) words += "once \"upon\" a größer time\n";
+  const std::string whole = encoded_with(words);
+  // Raindrop's own bound for a text leaves little.
+  const std::size_t bytes_max = std::min<std::size_t>(200'000, whole.size() / 2);
+  ByteBuffer out;
+  out.append("before");
+  ASSERT_TRUE(format.encoder->shrink(whole, bytes_max, out));
+  std::string smaller(out.view().substr(6));
+  EXPECT_LE(smaller.size(), bytes_max + 1000);
+  std::string small = encoded_with("hi");
+  if (format.encoder->name == "firehose_record") {
+    smaller = firehose_text(smaller);
+    small = firehose_text(small);
+  }
+  EXPECT_TRUE(is_valid_utf8(smaller));
+  EXPECT_TRUE(contains(smaller, "[shortened from "));
+  EXPECT_TRUE(contains(smaller, "4711") || !contains(small, "4711"));
+  EXPECT_TRUE(contains(smaller, "answer"));
+  EXPECT_EQ(contains(smaller, id), contains(small, id));
+  const std::string trace_id = to_hex(hash_trace_id(id).view());
+  EXPECT_EQ(contains(smaller, trace_id), contains(small, trace_id));
+  if (format.encoder->name != "otlp_protobuf") {
+    std::string document = smaller;
+    if (format.encoder->name == "snowflake_row") document = json_unescaped(document);
+    simdjson::dom::parser parser;
+    EXPECT_EQ(parser.parse("[" + document + "]").error(), simdjson::SUCCESS);
+  }
+  out.clear();
+  EXPECT_FALSE(format.encoder->shrink("nonsense", 10, out));
+  EXPECT_EQ(out.size(), 0U);
 }
 
 TEST_P(Conformance, ARecordWrittenAgainHasTheSameIdsAndBytes) {

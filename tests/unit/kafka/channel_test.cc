@@ -1,0 +1,312 @@
+// The channel against librdkafka's mock cluster: each way in which messages may not arrive, and
+// what is told of it.
+#include "exporters/kafka/channel.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/kafka_cluster.h"
+#include "tests/unit/http/loop_fixture.h"
+
+namespace sidecast::test {
+namespace {
+
+using Failure = Response::Failure;
+
+constexpr const char* kHungry = "127.0.0.1:1";  // nobody listens there
+
+class KafkaChannelTest : public LoopTest {
+ protected:
+  static std::vector<Header> settings(std::vector<Header> more = {}) {
+    std::vector<Header> all = {{"enable.idempotence", "true"},
+                               {"acks", "all"},
+                               {"partitioner", "fnv1a_random"},
+                               {"message.max.bytes", "100000"},
+                               {"batch.size", "100000"}};
+    for (Header& each : more) all.push_back(std::move(each));
+    return all;
+  }
+
+  // Message i has the key "key-i" and, unless told otherwise, the value "value-i".
+  static Request request_of(const std::string& brokers, std::size_t count,
+                            const std::vector<std::string>& values = {}) {
+    struct Kept {
+      std::vector<std::string> values;
+      std::vector<KeyedMessage> messages;
+    };
+    auto kept = std::make_shared<Kept>();
+    for (std::size_t i = 0; i < count; ++i) {
+      kept->values.push_back(i < values.size() ? values[i] : "value-" + std::to_string(i));
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const Bytes value = kept->values[i];
+      // In pieces, as with a prefix and a suffix.
+      kept->messages.push_back(
+          {.key = "key-" + std::to_string(i), .value = {value.substr(0, 1), value.substr(1)}});
+    }
+    Request request;
+    request.transport = Transport::kKafka;
+    request.url = "kafka://" + brokers + "/" + KafkaCluster::kTopic;
+    request.headers = {{"content-type", "application/x-protobuf"}};
+    request.settings = settings();
+    request.messages = {kept, &kept->messages};
+    request.keep_alive = kept;
+    return request;
+  }
+  static Request probe_of(const std::string& brokers) {
+    Request request = request_of(brokers, 1);
+    request.messages = nullptr;
+    return request;
+  }
+  static TransferOptions within(std::chrono::milliseconds timeout) {
+    TransferOptions options;
+    options.timeout = timeout;
+    return options;
+  }
+  static std::size_t stored_count(const Response& response) {
+    return static_cast<std::size_t>(
+        std::count(response.messages.begin(), response.messages.end(), std::string_view()));
+  }
+  static std::multiset<std::string> values_in(const KafkaCluster& cluster) {
+    std::multiset<std::string> values;
+    for (const StoredMessage& message : cluster.stored()) values.insert(message.value);
+    return values;
+  }
+};
+
+TEST_F(KafkaChannelTest, StoresEachMessageOnceWithItsKeyAndHeaders) {
+  const KafkaCluster cluster;
+  const Answer answer = send(request_of(cluster.brokers(), 100));
+  EXPECT_EQ(answer.response.failure, Failure::kNone);
+  EXPECT_EQ(stored_count(answer.response), 100U);
+  EXPECT_GT(answer.times.total.count(), 0);
+  std::vector<StoredMessage> stored = cluster.stored();
+  ASSERT_EQ(stored.size(), 100U);
+  std::set<int> partitions;
+  for (const StoredMessage& message : stored) {
+    EXPECT_EQ("key-" + message.value.substr(6), message.key);
+    EXPECT_EQ(message.headers.size(), 1U);
+    partitions.insert(message.partition);
+  }
+  EXPECT_EQ(partitions.size(), 4U);
+}
+
+TEST_F(KafkaChannelTest, EveryCodecIsReadByTheConsumer) {
+  for (const char* codec : {"none", "gzip", "snappy", "lz4", "zstd"}) {
+    SCOPED_TRACE(codec);
+    const KafkaCluster cluster(1);
+    Request request = request_of(cluster.brokers(), 20, {std::string(5000, 'a')});
+    request.settings.push_back({"compression.codec", codec});
+    EXPECT_EQ(stored_count(send(std::move(request)).response), 20U);
+    EXPECT_EQ(values_in(cluster).count(std::string(5000, 'a')), 1U);
+  }
+}
+
+TEST_F(KafkaChannelTest, PassingErrorsOfBrokersAreMendedWithinTheRequest) {
+  KafkaCluster cluster;
+  cluster.fail_next({RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                     RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+                     RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR__TRANSPORT});
+  EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 50)).response), 50U);
+  EXPECT_EQ(values_in(cluster).size(), 50U);
+}
+
+TEST_F(KafkaChannelTest, MessagesThatABrokerRefusesAreNamedAndTheOthersStored) {
+  KafkaCluster cluster;
+  cluster.fail_next({RD_KAFKA_RESP_ERR_INVALID_RECORD});
+  const Response response = send(request_of(cluster.brokers(), 50)).response;
+  const std::size_t refused = 50 - stored_count(response);
+  EXPECT_GT(refused, 0U);
+  EXPECT_LT(refused, 50U);
+  EXPECT_EQ(static_cast<std::size_t>(
+                std::count(response.messages.begin(), response.messages.end(), "INVALID_RECORD")),
+            refused);
+  const auto values = values_in(cluster);
+  for (std::size_t i = 0; i < 50; ++i) {
+    EXPECT_EQ(values.count("value-" + std::to_string(i)), response.messages[i].empty() ? 1U : 0U);
+  }
+}
+
+TEST_F(KafkaChannelTest, MessageThatIsTooLargeForTheClientIsNamedAndItsNeighboursAreStored) {
+  const KafkaCluster cluster;
+  const Response response =
+      send(request_of(cluster.brokers(), 5, {"a", "b", std::string(200'000, 'x')})).response;
+  EXPECT_EQ(stored_count(response), 4U);
+  EXPECT_EQ(response.messages[2], "MSG_SIZE_TOO_LARGE");
+  EXPECT_EQ(values_in(cluster).size(), 4U);
+}
+
+TEST_F(KafkaChannelTest, RequestOfNothingButTooLargeMessagesIsAnsweredLater) {
+  const KafkaCluster cluster;
+  const std::string large(200'000, 'x');
+  const Response response = send(request_of(cluster.brokers(), 2, {large, large})).response;
+  EXPECT_EQ(stored_count(response), 0U);
+}
+
+TEST_F(KafkaChannelTest, BatchThatABrokerRefusesForItsSizeIsSentMessageByMessage) {
+  KafkaCluster cluster(1);
+  cluster.fail_next({RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE});
+  EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 50)).response), 50U);
+  EXPECT_EQ(values_in(cluster).size(), 50U) << "and nothing twice";
+  EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 10)).response), 10U);
+}
+
+TEST_F(KafkaChannelTest, MessageThatABrokerRefusesByItselfIsTooLarge) {
+  KafkaCluster cluster(1);
+  cluster.fail_next({RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE});
+  const Response response = send(request_of(cluster.brokers(), 1)).response;
+  EXPECT_EQ(response.messages, std::vector<std::string_view>{"MSG_SIZE_TOO_LARGE"});
+  EXPECT_TRUE(cluster.stored().empty());
+}
+
+TEST_F(KafkaChannelTest, NobodyAtTheAddressIsToldAtOnceAndTheNextAttemptIsANewOne) {
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const Answer answer = send(request_of(kHungry, 5), within(std::chrono::minutes(5)));
+    EXPECT_EQ(answer.response.failure, Failure::kConnect);
+    EXPECT_EQ(stored_count(answer.response), 0U);
+    for (const std::string_view code : answer.response.messages) EXPECT_FALSE(code.empty());
+  }
+}
+
+TEST_F(KafkaChannelTest, NameThatNobodyKnowsIsTold) {
+  const Answer answer = send(request_of("kafka.invalid:9092", 1), within(std::chrono::minutes(5)));
+  EXPECT_EQ(answer.response.failure, Failure::kResolve);
+}
+
+TEST_F(KafkaChannelTest, TenantReachesNoPrivateAddressByItsOwnBrokersOrThoseItIsTold) {
+  const KafkaCluster cluster;
+  TransferOptions options = within(std::chrono::minutes(5));
+  options.egress = Egress::kTenant;
+  EXPECT_EQ(send(request_of(cluster.brokers(), 3), options).response.failure,
+            Failure::kRefusedAddress);
+  EXPECT_EQ(send(probe_of(cluster.brokers()), options).response.failure, Failure::kRefusedAddress);
+  auto allowed = std::make_shared<AddressRanges>();
+  ASSERT_TRUE(allowed->add("127.0.0.0/8"));
+  options.egress_allowed = allowed;
+  EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 3), options).response), 3U);
+  EXPECT_EQ(cluster.stored().size(), 3U);
+}
+
+TEST_F(KafkaChannelTest, ProxyIsRefusedSinceNoneCanBeUsed) {
+  TransferOptions options;
+  options.proxy = "http://127.0.0.1:1";
+  const Answer answer = send(request_of(kHungry, 1), options);
+  EXPECT_EQ(answer.response.failure, Failure::kOther);
+  EXPECT_NE(answer.response.failure_text.find("proxy"), std::string::npos);
+}
+
+TEST_F(KafkaChannelTest, BrokersThatGoDownLoseNothingWithinTheTime) {
+  KafkaCluster cluster;
+  ASSERT_EQ(stored_count(send(request_of(cluster.brokers(), 10)).response), 10U);
+  cluster.set_down();
+  std::thread mender([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    cluster.set_up();
+  });
+  const Answer answer = send(request_of(cluster.brokers(), 10), within(std::chrono::seconds(50)));
+  mender.join();
+  EXPECT_EQ(stored_count(answer.response), 10U);
+}
+
+TEST_F(KafkaChannelTest, BrokersThatStayDownEndTheRequestByItsTime) {
+  KafkaCluster cluster;
+  const TransferOptions options = within(std::chrono::seconds(2));
+  ASSERT_EQ(stored_count(send(request_of(cluster.brokers(), 10), options).response), 10U);
+  cluster.set_down();
+  const Answer answer = send(request_of(cluster.brokers(), 10), options);
+  EXPECT_EQ(stored_count(answer.response), 0U);
+  EXPECT_GE(answer.times.total, std::chrono::seconds(1));
+  cluster.set_up();
+  EXPECT_EQ(stored_count(
+                send(request_of(cluster.brokers(), 10), within(std::chrono::seconds(50))).response),
+            10U);
+}
+
+TEST_F(KafkaChannelTest, LeaderThatMovesIsFollowed) {
+  KafkaCluster cluster;
+  for (int round = 1; round <= 6; ++round) {
+    for (int partition = 0; partition < KafkaCluster::kPartitions; ++partition) {
+      cluster.set_leader(partition, 1 + (round + partition) % 3);
+    }
+    EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 40)).response), 40U);
+  }
+  EXPECT_EQ(cluster.stored().size(), 240U);
+}
+
+TEST_F(KafkaChannelTest, TopicThatIsNotThereIsToldByName) {
+  KafkaCluster cluster;
+  rd_kafka_mock_topic_set_error(cluster.mock(), KafkaCluster::kTopic,
+                                RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+  const Response response =
+      send(request_of(cluster.brokers(), 2), within(std::chrono::seconds(50))).response;
+  EXPECT_EQ(response.messages[0], "TOPIC_AUTHORIZATION_FAILED");
+  EXPECT_EQ(send(probe_of(cluster.brokers())).response.messages,
+            std::vector<std::string_view>{"TOPIC_AUTHORIZATION_FAILED"});
+}
+
+TEST_F(KafkaChannelTest, ProbeFindsTheTopicAndStoresNothing) {
+  const KafkaCluster cluster;
+  const Answer answer = send(probe_of(cluster.brokers()));
+  EXPECT_EQ(answer.response.messages, std::vector<std::string_view>{""});
+  EXPECT_EQ(answer.response.body, "the topic is there, with 4 partitions");
+  EXPECT_TRUE(cluster.stored().empty());
+}
+
+TEST_F(KafkaChannelTest, ProbeOfNobodyEndsSoonAndSaysWhy) {
+  const Answer answer = send(probe_of(kHungry), within(std::chrono::minutes(5)));
+  EXPECT_EQ(answer.response.failure, Failure::kConnect);
+  EXPECT_NE(answer.response.failure_text.find("Kafka: _"), std::string::npos);
+}
+
+TEST_F(KafkaChannelTest, TlsToACleartextBrokerIsTold) {
+  const KafkaCluster cluster;
+  Request request = request_of(cluster.brokers(), 1);
+  request.settings.push_back({"security.protocol", "ssl"});
+  const Answer answer = send(std::move(request), within(std::chrono::seconds(50)));
+  EXPECT_NE(answer.response.failure, Failure::kNone);
+  EXPECT_EQ(stored_count(answer.response), 0U);
+}
+
+TEST_F(KafkaChannelTest, HostileBrokerThatAnswersNothingOrNonsenseEndsByItsTime) {
+  // An HTTP server is neither silent nor Kafka.
+  const HttpServer server;
+  const std::string brokers = server.url().substr(std::string("http://").size());
+  const Answer answer = send(request_of(brokers, 3), within(std::chrono::seconds(2)));
+  EXPECT_EQ(stored_count(answer.response), 0U);
+}
+
+TEST_F(KafkaChannelTest, LoopEndsAtOnceWhateverIsUnderWay) {
+  KafkaCluster cluster;
+  rd_kafka_mock_broker_set_rtt(cluster.mock(), -1, 20'000);
+  bool is_answered = false;
+  on_loop([&] {
+    loop_.send(request_of(cluster.brokers(), 10), within(std::chrono::minutes(5)),
+               [&](const Response&, const TransferTimes&) { is_answered = true; });
+    loop_.send(probe_of(cluster.brokers()), within(std::chrono::minutes(5)),
+               [&](const Response&, const TransferTimes&) { is_answered = true; });
+  });
+  stop();
+  EXPECT_FALSE(is_answered);
+}
+
+TEST_F(KafkaChannelTest, ManyRequestsAtOnceAreEachAnsweredForTheirOwn) {
+  KafkaCluster cluster;
+  cluster.fail_next({RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_INVALID_RECORD,
+                     RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT});
+  std::vector<Request> requests;
+  for (int i = 0; i < 20; ++i) requests.push_back(request_of(cluster.brokers(), 30));
+  std::size_t stored = 0;
+  for (const Answer& answer : send_all(std::move(requests))) {
+    EXPECT_EQ(answer.response.messages.size(), 30U);
+    stored += stored_count(answer.response);
+  }
+  EXPECT_LT(stored, 600U);
+  EXPECT_EQ(cluster.stored().size(), stored);
+}
+
+}  // namespace
+}  // namespace sidecast::test
