@@ -1,5 +1,5 @@
-// A small OpenTelemetry Collector of released components, built as the ocb builder would: OTLP
-// and files come in, files go out, and the interop tests need no more of it.
+// A small OpenTelemetry Collector of released components, built as the ocb builder would: OTLP,
+// Kafka and files come in, files go out, and the interop tests need no more of it.
 //
 // Usage: collector --config file:CONFIG
 package main
@@ -8,6 +8,7 @@ import (
 	"log"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkareceiver"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/otlpjsonfilereceiver"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
@@ -22,7 +23,7 @@ import (
 func components() (otelcol.Factories, error) {
 	factories := otelcol.Factories{Telemetry: otelconftelemetry.NewFactory()}
 	var err error
-	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory(), otlpjsonfilereceiver.NewFactory())
+	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory(), kafkareceiver.NewFactory(), otlpjsonfilereceiver.NewFactory())
 	if err != nil {
 		return factories, err
 	}

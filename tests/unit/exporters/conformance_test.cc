@@ -402,8 +402,11 @@ TEST_P(Conformance, PrivacyModeLeavesNoContent) {
 
 TEST_P(Conformance, RecordThatIsTooLargeIsShrunkAndItsIdsAreKept) {
   const Format& format = exporter_->format();
+  if (type().transport == Transport::kConsole) return;  // its lines are short
   ASSERT_NE(format.encoder->shrink, nullptr);
-  const std::string id(500, 'g');
+  const bool is_protobuf = format.encoder->name == "otlp_protobuf";
+  // Ids that are longer than any text that is cut: in rows and events, where their place is known.
+  const std::string id(format.encoder->name.starts_with("otlp") ? 100 : 500, 'g');
   const auto encoded_with = [&](const std::string& words) {
     Arena arena;
     Trace trace(arena);
@@ -439,14 +442,14 @@ TEST_P(Conformance, RecordThatIsTooLargeIsShrunkAndItsIdsAreKept) {
     smaller = firehose_text(smaller);
     small = firehose_text(small);
   }
-  EXPECT_TRUE(is_valid_utf8(smaller));
+  EXPECT_TRUE(is_protobuf || is_valid_utf8(smaller));
   EXPECT_TRUE(contains(smaller, "[shortened from "));
   EXPECT_TRUE(contains(smaller, "4711") || !contains(small, "4711"));
   EXPECT_TRUE(contains(smaller, "answer"));
   EXPECT_EQ(contains(smaller, id), contains(small, id));
   const std::string trace_id = to_hex(hash_trace_id(id).view());
   EXPECT_EQ(contains(smaller, trace_id), contains(small, trace_id));
-  if (format.encoder->name != "otlp_protobuf") {
+  if (!is_protobuf) {
     std::string document = smaller;
     if (format.encoder->name == "snowflake_row") document = json_unescaped(document);
     simdjson::dom::parser parser;

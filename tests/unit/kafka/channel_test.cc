@@ -201,13 +201,15 @@ TEST_F(KafkaChannelTest, ProxyIsRefusedSinceNoneCanBeUsed) {
 
 TEST_F(KafkaChannelTest, BrokersThatGoDownLoseNothingWithinTheTime) {
   KafkaCluster cluster;
-  ASSERT_EQ(stored_count(send(request_of(cluster.brokers(), 10)).response), 10U);
+  // Another timeout would be another producer, which has never reached a broker.
+  const TransferOptions options = within(std::chrono::seconds(50));
+  ASSERT_EQ(stored_count(send(request_of(cluster.brokers(), 10), options).response), 10U);
   cluster.set_down();
   std::thread mender([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(1500));
     cluster.set_up();
   });
-  const Answer answer = send(request_of(cluster.brokers(), 10), within(std::chrono::seconds(50)));
+  const Answer answer = send(request_of(cluster.brokers(), 10), options);
   mender.join();
   EXPECT_EQ(stored_count(answer.response), 10U);
 }
@@ -237,13 +239,10 @@ TEST_F(KafkaChannelTest, LeaderThatMovesIsFollowed) {
   EXPECT_EQ(cluster.stored().size(), 240U);
 }
 
-TEST_F(KafkaChannelTest, TopicThatIsNotThereIsToldByName) {
+TEST_F(KafkaChannelTest, TopicThatMayNotBeReadIsToldByName) {
   KafkaCluster cluster;
   rd_kafka_mock_topic_set_error(cluster.mock(), KafkaCluster::kTopic,
                                 RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
-  const Response response =
-      send(request_of(cluster.brokers(), 2), within(std::chrono::seconds(50))).response;
-  EXPECT_EQ(response.messages[0], "TOPIC_AUTHORIZATION_FAILED");
   EXPECT_EQ(send(probe_of(cluster.brokers())).response.messages,
             std::vector<std::string_view>{"TOPIC_AUTHORIZATION_FAILED"});
 }
