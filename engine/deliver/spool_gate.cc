@@ -26,7 +26,7 @@ Outlet* SpoolGate::outlet_of(DestinationIndex slot) const noexcept {
 bool SpoolGate::hand_over(Outlet& outlet, Instant now) {
   auto taken = outlet.take_for_spool(outlet.delivers(now));
   if (!taken) return false;
-  hand_over(*std::move(taken), outlet, now);
+  hand_over(*taken, outlet, now);
   return true;
 }
 
@@ -39,12 +39,12 @@ void SpoolGate::hand_over_aged(Instant now) {
       if (oldest == nullptr) break;
       auto taken = outlet.take_for_spool(oldest);
       if (!taken) break;
-      hand_over(*std::move(taken), outlet, now);
+      hand_over(*taken, outlet, now);
     }
   }
 }
 
-void SpoolGate::hand_over(RecordRange first, Outlet& outlet, Instant now) {
+void SpoolGate::hand_over(const RecordRange& first, Outlet& outlet, Instant now) {
   const SealedBatchPtr sealed = first.sealed;
   const Group& group = sealed->group->group;
   const std::size_t begin = first.first;

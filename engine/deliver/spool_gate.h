@@ -59,7 +59,7 @@ class SpoolGate {
   struct Handed;  // one put with all that go without it
   // Null: it has left.
   [[nodiscard]] Outlet* outlet_of(DestinationIndex slot) const noexcept;
-  void hand_over(RecordRange first, Outlet& outlet, Instant now);
+  void hand_over(const RecordRange& first, Outlet& outlet, Instant now);
   void written(const Handed& handed, std::vector<spool::Spooler::Part> parts);
   void put_back(const RecordRange& range, const PlannedMember& member);
   void hold(const RecordRange& range, const PlannedMember& member);

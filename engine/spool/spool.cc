@@ -125,7 +125,7 @@ Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Times
   return {};
 }
 
-Result<FrameRef> Spool::write(NewFrame frame, std::vector<DestinationIndex> destinations,
+Result<FrameRef> Spool::write(const NewFrame& frame, std::vector<DestinationIndex> destinations,
                               stage::RedoLog& redo, Timestamp now) {
   SIDECAST_ASSERT(frame.destinations.size() == destinations.size());
   const std::uint64_t size = frame_bytes(frame);

@@ -69,7 +69,8 @@ class Spool {
   // Writes a frame for those destinations. It counts once it was committed: its state set with the
   // destinations' bits, in the redo record that clears the stage's. `redo` is for what must make
   // room.
-  [[nodiscard]] Result<FrameRef> write(NewFrame frame, std::vector<DestinationIndex> destinations,
+  [[nodiscard]] Result<FrameRef> write(const NewFrame& frame,
+                                       std::vector<DestinationIndex> destinations,
                                        stage::RedoLog& redo, Timestamp now);
   [[nodiscard]] SegmentState& state_of(FrameRef ref);
   void committed(FrameRef ref);

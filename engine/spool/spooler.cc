@@ -195,7 +195,7 @@ Result<std::vector<Spooler::Part>> Spooler::write(const Put& put) {
       packed = compressor_.compress(Compression::kZstd, pieces);
       frame.body = packed;
     }
-    auto ref = spool_.write(std::move(frame), put.destinations, *context_.redo, now);
+    auto ref = spool_.write(frame, put.destinations, *context_.redo, now);
     if (!ref) {
       for (const Part& part : parts) spool_.abandoned(part.ref);
       return fail(std::move(ref.error()));
