@@ -50,8 +50,10 @@ class Assembly {
       for (const JsonMember member : event) {
         if (member.key == "error") rest_.set(member, reading_);
       }
+    } else if (type == "message_stop") {
+      stream_.note_end();  // also where its event has no name
     }
-    // Bedrock's own numbers at the end; pings and stops say nothing.
+    // Bedrock's own numbers at the end; pings and stops of blocks say nothing.
   }
 
   [[nodiscard]] bool is_empty() const noexcept {

@@ -13,6 +13,9 @@ bool is_exception(Text name) noexcept {
          name.substr(name.size() - kException.size()) == kException;
 }
 
+// OpenAI's word for the end of a stream, which others took over.
+constexpr Text kDone = "[DONE]";
+
 Text trim(Text text) noexcept {
   constexpr Text kSpace = " \n\r\t";
   const std::size_t first = text.find_first_not_of(kSpace);
@@ -72,6 +75,7 @@ std::optional<SseEvent> StreamReader::next_payload() {
     const Text line = lines_.substr(0, end);
     lines_ = end == Text::npos ? Text() : lines_.substr(end + 1);
     if (line.find('{') != Text::npos) return SseEvent{{}, line};
+    has_ended_ = has_ended_ || line.find(kDone) != Text::npos;
   }
   if (aws_) {
     const std::optional<AwsEvent> event = aws_->next(reading_.arena);
@@ -112,8 +116,9 @@ std::optional<StreamEvent> StreamReader::next() {
     return StreamEvent{{}, element};
   }
   while (const std::optional<SseEvent> event = next_payload()) {
-    has_ended_ = has_ended_ || event->data == "[DONE]" || event->name == "message_stop";
-    if (event->data.empty() || event->data == "[DONE]") continue;
+    const bool is_done = trim(event->data) == kDone;
+    has_ended_ = has_ended_ || is_done || event->name == "message_stop";
+    if (event->data.empty() || is_done) continue;
     if (!body_.load(event->data, parser_, reading_.arena)) {
       // Some servers forget the blank line between events: then each line is one.
       if (event->data.find('\n') != Text::npos) lines_ = event->data;

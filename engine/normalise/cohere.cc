@@ -74,6 +74,10 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
   ArenaVector<Call> calls(arena.resource());
   while (const std::optional<StreamEvent> event = stream.next()) {
     const JsonValue value = event->value;
+    if (value.find("is_finished").boolean().value_or(false) ||
+        value.find("type").word() == "message-end") {
+      stream.note_end();
+    }
     if (const JsonValue response = value.find("response"); response.is_object()) {
       // Version 1 ends with the whole answer.
       for (const JsonMember member : response) members.set(member, reading);

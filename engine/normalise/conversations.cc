@@ -8,7 +8,7 @@
 namespace sidecast {
 namespace {
 
-constexpr std::size_t kEntriesMax = 4096;
+constexpr std::size_t kEntriesMax = 256;
 // Of an answer that came to its end; the API gives no reason of its own.
 constexpr Text kCompleted = "completed";
 

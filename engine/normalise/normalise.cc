@@ -56,6 +56,11 @@ TraceKind kind_of(const Api& api, Operation operation) noexcept {
 }
 
 // Times of a record are checked when it is decoded; those of attempts are the gateway's word.
+// What a gateway left behind the path may be a key: Gemini's clients send theirs as ?key=.
+Text path_of(Text endpoint) noexcept {
+  return endpoint.substr(0, endpoint.find_first_of("?#"));
+}
+
 Timestamp not_before(Timestamp start, std::int64_t ns) noexcept {
   const Timestamp time = timestamp_from_ns(ns);
   return time < start ? start : time;
@@ -136,7 +141,7 @@ void Normaliser::Impl::read_record(const shm::RecordView& record) {
   trace.provider = valid(record.provider);
   trace.model_requested = valid(record.model_requested);
   trace.model_served = valid(record.model_served);
-  trace.endpoint = valid(record.endpoint);
+  trace.endpoint = path_of(valid(record.endpoint));
   trace.region = valid(record.region);
   trace.outcome.http_status = record.http_status;
   trace.outcome.aborted = record.aborted;
@@ -167,7 +172,7 @@ void Normaliser::Impl::read_attempts(const shm::RecordView& record) {
     Attempt& attempt = reading->trace.attempts.emplace_back();
     attempt.provider = valid(source.provider);
     attempt.model = valid(source.model);
-    attempt.endpoint = valid(source.endpoint);
+    attempt.endpoint = path_of(valid(source.endpoint));
     attempt.start = timestamp_from_ns(source.start_ns);
     attempt.end = not_before(attempt.start, source.end_ns);
     attempt.http_status = source.http_status;

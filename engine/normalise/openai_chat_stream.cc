@@ -72,6 +72,9 @@ class Assembly {
       : reading_(reading), choices_(reading.arena.resource()), members_(reading.arena) {}
 
   void add(JsonValue chunk) {
+    // The last chunk of who was asked for usage; some send neither a reason nor [DONE] with it.
+    const JsonValue choices = chunk.find("choices");
+    has_usage_alone_ = choices.is_array() && choices.is_empty() && chunk.find("usage").is_object();
     for (const JsonMember member : chunk) {
       if (member.key == "choices" || member.key == "outputs") {
         is_chat_ = true;
@@ -96,6 +99,7 @@ class Assembly {
   [[nodiscard]] bool is_chat() const noexcept { return is_chat_; }
   // xAI's: that it is over stands beside the messages, and a finish reason may be left out.
   [[nodiscard]] bool is_grpc() const noexcept { return is_grpc_; }
+  [[nodiscard]] bool has_usage_alone() const noexcept { return has_usage_alone_; }
 
   void write(JsonWriter& out) {
     std::stable_sort(choices_.begin(), choices_.end(),
@@ -319,6 +323,7 @@ class Assembly {
   Reading& reading_;
   bool is_chat_ = false;
   bool is_grpc_ = false;
+  bool has_usage_alone_ = false;  // the chunk that came last
   bool has_id_ = false;  // the first counts: who passes a stream on may begin it with an own one
   ArenaVector<Choice> choices_;
   LastMembers members_;
@@ -330,7 +335,7 @@ bool assemble_openai_chat(StreamReader& stream, Reading& reading, JsonWriter& ou
   Assembly assembly(reading);
   while (const std::optional<StreamEvent> event = stream.next()) assembly.add(event->value);
   if (!assembly.is_chat()) return false;
-  if (assembly.is_grpc()) stream.note_end();
+  if (assembly.is_grpc() || assembly.has_usage_alone()) stream.note_end();
   assembly.write(out);
   return true;
 }

@@ -33,11 +33,16 @@ struct Item {
 
 class Assembly {
  public:
-  explicit Assembly(Reading& reading)
-      : reading_(reading), response_(reading.arena), items_(reading.arena.resource()) {}
+  Assembly(Reading& reading, StreamReader& stream)
+      : reading_(reading),
+        stream_(stream),
+        response_(reading.arena),
+        items_(reading.arena.resource()) {}
 
   void add(JsonValue event) {
     const Text type = event.find("type").word();
+    // A server may leave out the status in it.
+    if (type == "response.completed" || type == "response.incomplete") stream_.note_end();
     const JsonValue response = event.find("response");
     if (response.is_object()) {
       set_response(response);
@@ -151,6 +156,7 @@ class Assembly {
   }
 
   Reading& reading_;
+  StreamReader& stream_;
   LastMembers response_;
   Text output_;  // of the last event that had any
   ArenaVector<Item> items_;
@@ -159,7 +165,7 @@ class Assembly {
 }  // namespace
 
 bool assemble_openai_responses(StreamReader& stream, Reading& reading, JsonWriter& out) {
-  Assembly assembly(reading);
+  Assembly assembly(reading, stream);
   while (const std::optional<StreamEvent> event = stream.next()) assembly.add(event->value);
   if (assembly.is_empty()) return false;
   assembly.write(out);

@@ -58,10 +58,10 @@ void Pen::write(const View& view, const Plan& plan, std::span<const Routed> rout
   static const Format format{.dialect = find_dialect("generic"),
                              .encoder = find_encoder("trace_json")};
   Session& session = *view.session;
-  // Privacy mode is stricter than who watches: content of what goes to such a destination is for
-  // nobody's eyes, unless another destination is asked for.
+  // Privacy mode is stricter than who watches: content of what such a destination might get is
+  // for nobody's eyes, sampled out or not, unless another destination is asked for.
   const bool is_private = std::any_of(routed.begin(), routed.end(), [&](const Routed& each) {
-    return each.decision == Decision::kRouted && (!view.group || *view.group == each.group_index) &&
+    return (!view.group || *view.group == each.group_index) &&
            plan.groups[each.group_index]->group.privacy_mode;
   });
   const bool is_asked = (session.wish().flags & kShowContent) != 0 && !is_private;

@@ -148,8 +148,12 @@ class Tail(end_to_end.EndToEndTest):
         self.assertEqual(stats["destinations"][0]["delivered"], stats["records"]["written"])
         self.assertGreaterEqual(stats["records"]["written"], 3000)
         os.kill(stopped.pid, signal.SIGCONT)
-        self.write("at the end")
-        self.find(stopped, "at the end")
+
+        def is_with_us_again():  # until it has read what waits for it, it misses more
+            self.write("at the end")
+            return any(self.name_of(each) == "at the end" for each in self.packets(stopped))
+
+        pipeline.wait_until(is_with_us_again, "a record to be shown to who was stopped")
         self.assertGreater(self.packets(stopped)[-1]["missed"], 0)
 
     def test_it_ends_with_the_engine_and_survives_a_reload(self):

@@ -18,6 +18,13 @@ namespace {
 
 using namespace sidecast;
 
+std::string least_of(std::string_view option) {
+  if (option == "endpoint") return "http://127.0.0.1:1";
+  if (option == "brokers") return "127.0.0.1:1";
+  if (option == "path") return "/dev/null";
+  return "needed";
+}
+
 // Every destination type with the least it needs.
 std::vector<std::unique_ptr<const Exporter>> make_exporters() {
   std::vector<std::unique_ptr<const Exporter>> exporters;
@@ -26,7 +33,7 @@ std::vector<std::unique_ptr<const Exporter>> make_exporters() {
     for (const Option& option : type->options) {
       if (option.secret) continue;
       std::string value(option.fallback);
-      if (option.required) value = option.name == "endpoint" ? "http://127.0.0.1:1" : "needed";
+      if (option.required) value = least_of(option.name);
       options.values.emplace(option.name, value);
     }
     auto made = type->make(options);

@@ -175,10 +175,14 @@ void print(std::string_view text) {
 }
 
 void print_pretty(std::string_view json) {
+  const auto value = nlohmann::ordered_json::parse(json, nullptr, false);
+  if (value.is_discarded()) {  // lines for people, or what gets its head when it is sent
+    print(json);
+    print("\n");
+    return;
+  }
   // Texts were checked before: the replacement is for bytes that a hostile input got past us.
-  print(nlohmann::ordered_json::parse(json).dump(2, ' ', false,
-                                                 nlohmann::ordered_json::error_handler_t::replace) +
-        "\n");
+  print(value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 // The body of a request that holds this record alone.

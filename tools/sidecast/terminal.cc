@@ -56,8 +56,13 @@ std::string human_seconds(double seconds) {
 
 std::string printable(std::string_view text, std::size_t length_max) {
   std::string shown(utf8_prefix(text, length_max));
-  for (char& byte : shown) {
-    if (static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F) byte = ' ';
+  const auto byte_at = [&shown](std::size_t i) { return static_cast<unsigned char>(shown[i]); };
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    if (byte_at(i) < 0x20 || byte_at(i) == 0x7F) shown[i] = ' ';
+    // U+0080 to U+009F are controls, too: a terminal may take U+009B for the start of an order.
+    if (byte_at(i) == 0xC2 && i + 1 < shown.size() && byte_at(i + 1) < 0xA0) {
+      shown.replace(i, 2, 2, ' ');
+    }
   }
   if (shown.size() < text.size()) shown += "…";
   return shown;

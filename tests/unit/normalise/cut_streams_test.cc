@@ -40,6 +40,28 @@ TEST_F(CutStreams, AChatThatCameToItsDoneIsNot) {  // some servers give no finis
   EXPECT_EQ(trace.output_messages.at(0).finish_reason, "");
 }
 
+TEST_F(CutStreams, ADoneBehindASpaceOrWithoutABlankLineCounts) {
+  expect_whole(normalise("", std::string(kChat) + "data: [DONE] \n\n"));
+  const std::string chunk = R"(data: {"choices":[{"index":0,"delta":{"content":"a"}}]})";
+  expect_whole(normalise("", chunk + "\n" + chunk + "\ndata: [DONE]\n"));
+}
+
+TEST_F(CutStreams, UsageWithoutAChoiceAtTheEndIsAnEnd) {
+  const std::string usage = R"(data: {"choices":[],"usage":{"prompt_tokens":1}})";
+  expect_whole(normalise("", std::string(kChat) + usage + "\n\n"));
+  expect_cut(normalise("", usage + "\n\n" + std::string(kChat)), "assistant t<a>");
+}
+
+TEST_F(CutStreams, AnEndByItsNameNeedsNoReason) {
+  expect_whole(normalise(
+      "", "data: {\"type\":\"response.completed\",\"response\":{\"object\":\"response\"}}\n\n",
+      "responses"));
+  expect_whole(normalise("",
+                         "data: {\"type\":\"message_start\",\"message\":{\"role\":\"assistant\"}}"
+                         "\n\ndata: {\"type\":\"message_stop\"}\n\n",
+                         "messages"));
+}
+
 TEST_F(CutStreams, AFinishReasonIsEnough) {
   expect_whole(normalise("",
                          "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},"

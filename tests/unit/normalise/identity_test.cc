@@ -132,6 +132,14 @@ TEST_F(IdentityOf, ASessionHeaderCountsWhereNothingElseNamesASession) {
   EXPECT_EQ(normalise("{}", "").identity.session_id, "");
 }
 
+TEST_F(IdentityOf, AnEndpointIsAPathWithoutTheKeyBehindIt) {
+  record.endpoint = "/v1beta/models/m:generateContent?key=AIzaCanary";
+  record.attempts.push_back({.endpoint = "/v1/chat/completions?api-key=canary#a"});
+  const Trace trace = normalise();
+  EXPECT_EQ(trace.endpoint, "/v1beta/models/m:generateContent");
+  EXPECT_EQ(trace.attempts.at(0).endpoint, "/v1/chat/completions");
+}
+
 TEST_F(IdentityOf, KeysOfMetadataHoldNoMediaEither) {
   record.trace_json = R"({"data:image/png;base64,iVBORw0KGgo=":1})";
   EXPECT_EQ(normalise().metadata.at(0).key, "[image/png, 12 bytes left out]");

@@ -156,6 +156,7 @@ TEST(Terminal, NumbersCanBeRead) {
 TEST(Terminal, ForeignTextIsCutAndTamed) {
   EXPECT_EQ(printable("a\x1b[31m\nb", 100), "a [31m b");
   EXPECT_EQ(printable("ééé", 4), "éé…");
+  EXPECT_EQ(printable("a\u009B31m", 100), "a  31m");
 }
 
 }  // namespace
