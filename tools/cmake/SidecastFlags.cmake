@@ -6,6 +6,11 @@ target_compile_options(sidecast_flags INTERFACE
   # Designated initialisers are meant to leave out what keeps its default.
   $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>
   $<$<BOOL:${SIDECAST_WARNINGS_AS_ERRORS}>:-Werror>)
+# Programs of hundreds of megabytes with their debug information: mold links them in a tenth of the time.
+find_program(SIDECAST_MOLD mold)
+if(SIDECAST_MOLD AND CMAKE_BUILD_TYPE STREQUAL "Debug")
+  target_link_options(sidecast_flags INTERFACE -fuse-ld=mold)
+endif()
 if(SIDECAST_SANITIZE)
   target_compile_options(sidecast_flags INTERFACE
     -fsanitize=${SIDECAST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

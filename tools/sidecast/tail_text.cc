@@ -13,6 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kNameBytesMax = 64;
+constexpr std::size_t kErrorBytesMax = 1024;
 constexpr std::size_t kContentBytesMax = 2000;
 
 const json& member(const json& object, const char* key) {
@@ -133,7 +134,11 @@ std::string tail_lines(std::string_view packet, const Style& style) {
   add(line, destinations(said, style));
   line += "\n";
   const std::string how = text(said, "content");
-  if (how == "shown") return line + content(record, "input") + content(record, "output");
+  if (how == "shown") {
+    const std::string error = failed ? text(call, "statusMessage", kErrorBytesMax) : std::string();
+    if (!error.empty()) line += "    error: " + error + "\n";
+    return line + content(record, "input") + content(record, "output");
+  }
   if (how != "left out") return line;
   return line + style.dim(fmt::format(
                     "    {} of content: too much to show\n",
