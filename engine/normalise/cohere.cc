@@ -72,8 +72,12 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
   TextField thinking(arena);
   TextField plan(arena);
   ArenaVector<Call> calls(arena.resource());
+  bool is_cohere = false;  // an endpoint may promise what the answer does not keep
   while (const std::optional<StreamEvent> event = stream.next()) {
     const JsonValue value = event->value;
+    is_cohere = is_cohere || value.find("event_type").is_string() ||
+                value.find("delta").is_object() || value.find("type").word() == "message-start" ||
+                value.find("type").word() == "message-end";
     if (value.find("is_finished").boolean().value_or(false) ||
         value.find("type").word() == "message-end") {
       stream.note_end();
@@ -110,7 +114,7 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
       if (member.key != "message") members.set(member, reading);
     }
   }
-  if (members.empty() && !text.has_come()) return false;
+  if (!is_cohere) return false;
   out.begin_object();
   members.write(out);
   const bool is_version_1 =

@@ -135,7 +135,10 @@ void settle_outcome(Trace& trace, Arena& arena) {
   outcome.cut = outcome.cut && !outcome.failed;  // else it is known why
   outcome.failed = outcome.failed || outcome.cut;
   const bool is_call = trace.kind == TraceKind::kLlm && !trace.is_explicit_span;
-  if (is_call && (outcome.aborted || outcome.cut)) settle_finish_reasons(trace);
+  const bool has_come_in_part = outcome.failed && !trace.output_messages.empty();
+  if (is_call && (outcome.aborted || outcome.cut || has_come_in_part)) {
+    settle_finish_reasons(trace);
+  }
   if (!outcome.failed || !outcome.error_type.empty()) return;
   if (outcome.http_status >= 400) {
     char digits[16];

@@ -217,6 +217,11 @@ void Normaliser::Impl::choose_api(const Api* by_answer) {
   api = by_answer;
   if (api == nullptr && has_request) api = api_of_request(request.root());
   if (api == nullptr) api = api_of_endpoint(trace.endpoint);
+  // OpenAI keeps state under Mistral's path; only Mistral's calls have inputs.
+  if (api == &kConversations && by_answer == nullptr && has_request &&
+      !request.root().find("inputs").is_present()) {
+    api = nullptr;
+  }
   if (api == nullptr) api = api_of_operation(trace.operation);
   if (api == nullptr) api = &kUnknownApi;
 }

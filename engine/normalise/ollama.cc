@@ -49,9 +49,12 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
   TextField thinking(arena);
   TextField response(arena);
   ArenaVector<Text> calls(arena.resource());
+  bool is_ollama = false;  // an endpoint may promise what the answer does not keep
   while (const std::optional<StreamEvent> event = stream.next()) {
     if (event->value.find("done").boolean().value_or(false)) stream.note_end();
     for (const JsonMember member : event->value) {
+      is_ollama =
+          is_ollama || member.key == "response" || member.key == "message" || member.key == "done";
       if (member.key == "response") {
         response.append(member.value, reading);
       } else if (member.key == "thinking") {
@@ -75,7 +78,7 @@ bool assemble(StreamReader& stream, Reading& reading, JsonWriter& out) {
       }
     }
   }
-  if (members.empty() && message.empty()) return false;
+  if (!is_ollama) return false;
   out.begin_object();
   members.write(out);
   response.write("response", arena, out);

@@ -83,13 +83,16 @@ std::optional<std::int64_t> total_tokens(const Usage& usage) noexcept {
 }
 
 std::span<const Text> finish_reasons(const Trace& trace, Arena& arena) {
-  if (!trace.finish_reasons.empty()) return trace.finish_reasons;
   std::pmr::polymorphic_allocator<Text> allocator(arena.resource());
-  Text* const reasons = allocator.allocate(trace.output_messages.size());
+  const std::size_t most = std::max(trace.finish_reasons.size(), trace.output_messages.size());
+  Text* const reasons = allocator.allocate(most);
   std::size_t count = 0;
-  for (const Message& message : trace.output_messages) {
-    if (!message.finish_reason.empty()) new (&reasons[count++]) Text(message.finish_reason);
-  }
+  const auto add = [&](Text reason) {
+    if (!reason.empty()) new (&reasons[count++]) Text(reason);
+  };
+  for (const Text reason : trace.finish_reasons) add(reason);
+  if (count > 0) return {reasons, count};
+  for (const Message& message : trace.output_messages) add(message.finish_reason);
   return {reasons, count};
 }
 

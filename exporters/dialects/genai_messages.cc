@@ -26,10 +26,15 @@ Text modality_of(PartKind kind) noexcept {
 }
 
 // stop, length, content_filter, tool_call or error; a reason nobody listed stays as it is.
-Text schema_finish_reason(Text received) noexcept {
-  if (received.empty()) return "error";  // cut off, or never said
-  const Text normalised = normalised_finish_reason(received);
-  return normalised == "tool_calls" ? Text("tool_call") : normalised;
+Text schema_finish_reason(const Message& message) noexcept {
+  if (message.finish_reason.empty()) return "error";  // cut off, or never said
+  const Text normalised = normalised_finish_reason(message.finish_reason);
+  // Responses, Gemini and Mistral end a call of a tool like any answer.
+  const bool is_call =
+      normalised == "stop" &&
+      std::any_of(message.parts.begin(), message.parts.end(),
+                  [](const Part& part) { return part.kind == PartKind::kToolCall; });
+  return is_call || normalised == "tool_calls" ? Text("tool_call") : normalised;
 }
 
 class MessageWriter {
@@ -228,7 +233,7 @@ Text gen_ai_output_messages(const DialectContext& context) {
     out.parts(message);
     const bool is_required = context.options.gen_ai_names == GenAiNames::kReleased;
     if (is_required || !message.finish_reason.empty()) {
-      json.key("finish_reason").string(schema_finish_reason(message.finish_reason));
+      json.key("finish_reason").string(schema_finish_reason(message));
     }
     json.end_object();
   }

@@ -11,8 +11,8 @@ namespace sidecast {
 namespace {
 
 // Request parameters that cannot carry a prompt, under the names of all APIs we read. Lists and
-// objects never pass: `stop`, `response_format`, `logit_bias` and `metadata` are text of the
-// user's.
+// other objects than kGroups never pass: `stop`, `response_format`, `logit_bias` and `metadata` are
+// text of the user's.
 constexpr Text kPlainParameters[] = {"model",
                                      "temperature",
                                      "top_p",
@@ -40,13 +40,26 @@ constexpr Text kPlainParameters[] = {"model",
                                      "truncation",
                                      "top_n",
                                      "best_of",
-                                     "echo"};
+                                     "echo",
+                                     "num_ctx",
+                                     "num_predict",
+                                     "random_seed",
+                                     "topP",
+                                     "topK",
+                                     "maxTokens",
+                                     "maxOutputTokens",
+                                     "candidateCount",
+                                     "frequencyPenalty",
+                                     "presencePenalty",
+                                     "responseLogprobs"};
+// Gemini, Converse, Mistral's conversations and Ollama keep theirs one level down.
+constexpr Text kGroups[] = {"generationConfig", "inferenceConfig", "completion_args", "options"};
 // Names and words (a model, a tier) are shorter than this; a prompt under a borrowed name is not.
 constexpr std::size_t kPlainTextBytesMax = 128;
 
-bool is_plain_parameter(Text name) noexcept {
-  return std::find(std::begin(kPlainParameters), std::end(kPlainParameters), name) !=
-         std::end(kPlainParameters);
+template <std::size_t N>
+bool is_among(const Text (&names)[N], Text name) noexcept {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
 void write_plain_parameter(JsonWriter& json, Text name, simdjson::dom::element value) {
@@ -65,6 +78,12 @@ void write_plain_parameter(JsonWriter& json, Text name, simdjson::dom::element v
   }
 }
 
+void write_plain_members(JsonWriter& json, simdjson::dom::object object) {
+  for (const auto& [name, value] : object) {
+    if (is_among(kPlainParameters, name)) write_plain_parameter(json, name, value);
+  }
+}
+
 Text plain_parameters(Text parameters, Arena& arena) {
   if (parameters.empty()) return {};
   simdjson::dom::parser parser;
@@ -75,8 +94,13 @@ Text plain_parameters(Text parameters, Arena& arena) {
   JsonText text;
   JsonWriter& json = text.writer();
   json.begin_object();
+  write_plain_members(json, object);
   for (const auto& [name, value] : object) {
-    if (is_plain_parameter(name)) write_plain_parameter(json, name, value);
+    simdjson::dom::object group;
+    if (!is_among(kGroups, name) || value.get(group) != simdjson::SUCCESS) continue;
+    json.key(name).begin_object();
+    write_plain_members(json, group);
+    json.end_object();
   }
   json.end_object();
   return text.finish(arena);

@@ -13,6 +13,14 @@ class Conversations : public testing::Test, public RecordFixture {
   Conversations() { record.endpoint = "/v1/conversations"; }
 };
 
+// OpenAI keeps the state of its own conversations under the same path.
+TEST_F(Conversations, OpenAisOwnAreNotMistrals) {
+  const Trace trace = normalise(R"({"items":[{"type":"message","role":"user","content":"Hi"}]})",
+                                R"({"id":"conv_1","object":"conversation","created_at":1})", "");
+  EXPECT_EQ(trace.operation, Operation::kUnknown);
+  EXPECT_FALSE(trace.outcome.failed);
+}
+
 constexpr Text kStarted =
     R"(data: {"type":"conversation.response.started","conversation_id":"conv_1"})"
     "\n\n"

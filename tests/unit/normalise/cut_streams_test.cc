@@ -62,6 +62,15 @@ TEST_F(CutStreams, AnEndByItsNameNeedsNoReason) {
                          "messages"));
 }
 
+TEST_F(CutStreams, AnErrorInTheMiddleEndsWhatCame) {  // reference "conventions" §5.4
+  const Trace trace = normalise(
+      "", std::string(kChat) + "data: {\"error\":{\"code\":502,\"message\":\"gone\"}}\n\n");
+  EXPECT_TRUE(trace.outcome.failed);
+  EXPECT_FALSE(trace.outcome.cut);
+  ASSERT_EQ(trace.output_messages.size(), 1U);
+  EXPECT_EQ(trace.output_messages[0].finish_reason, "error");
+}
+
 TEST_F(CutStreams, AFinishReasonIsEnough) {
   expect_whole(normalise("",
                          "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},"

@@ -88,6 +88,21 @@ TEST_F(Streams, CohereSaysWhyItEndedBesideTheWholeAnswer) {
   EXPECT_EQ(trace.finish_reasons.at(0), "COMPLETE");
 }
 
+// An endpoint promises an API; what comes may be another, or one that nobody knows.
+TEST_F(Streams, AnUnknownStreamAtAKnownPathIsReadAsTextAllTheSame) {
+  const Text unknown =
+      "data: {\"id\":\"x\",\"token\":{\"text\":\"a\"}}\n\n"
+      "data: {\"id\":\"x\",\"token\":{\"text\":\"b\"}}\n\n";
+  record.endpoint = "/somewhere";
+  const std::string expected = show(normalise("", unknown, "").output_messages.at(0));
+  for (const Text path : {"/api/chat", "/api/generate", "/v1/chat", "/v2/chat"}) {
+    record.endpoint = path;
+    const Trace trace = normalise("", unknown, "");
+    ASSERT_EQ(trace.output_messages.size(), 1U) << path;
+    EXPECT_EQ(show(trace.output_messages[0]), expected) << path;
+  }
+}
+
 TEST_F(Streams, ArgumentsOfAGeminiCallThatComeInPiecesAreOneCall) {
   const Trace trace = normalise(
       "",

@@ -34,6 +34,15 @@ TEST(TailText, AFailureIsNamed) {
   EXPECT_NE(lines.find("no destination"), std::string::npos);
 }
 
+TEST(TailText, WhatAnErrorSaidIsContent) {
+  const std::string packet =
+      R"("failed":true,"record":{"observations":[{"statusMessage":"no ox"}]}})";
+  const std::string shown = tail_lines(R"({"content":"shown",)" + packet, Style(false));
+  EXPECT_NE(shown.find("    error: no ox\n"), std::string::npos) << shown;
+  const std::string redacted = tail_lines(R"({"content":"redacted",)" + packet, Style(false));
+  EXPECT_EQ(redacted.find("no ox"), std::string::npos) << redacted;
+}
+
 TEST(TailText, ContentFollowsWhereItIsShown) {
   const std::string lines = tail_lines(
       R"({"content":"shown","record":{"input":{"a":1},"output":"hello"}})", Style(false));

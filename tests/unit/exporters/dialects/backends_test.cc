@@ -198,6 +198,10 @@ TEST_F(Backends, GenAiMessagesHaveTheSchemasParts) {
   const json output = json_of(span, "gen_ai.output.messages");
   ASSERT_EQ(output.size(), 2U);
   EXPECT_EQ(output[1]["finish_reason"], "tool_call");
+  // Gemini and Responses end a call of a tool like any answer.
+  message.finish_reason = "completed";
+  EXPECT_EQ(json_of(write(&write_datadog), "gen_ai.output.messages")[1]["finish_reason"],
+            "tool_call");
   EXPECT_EQ(output[1]["parts"][0], json({{"type", "reasoning"}, {"content", "Hm."}}));
   EXPECT_EQ(output[1]["parts"][1]["arguments"], json({{"city", "Rome"}}));
   EXPECT_EQ(output[1]["parts"][2]["arguments"], R"({"city":"Ro)") << "cut off: stays text";

@@ -34,6 +34,12 @@ class Generic : public ::testing::Test {
   std::optional<SpanSet> set_;
 };
 
+TEST_F(Generic, AReasonThatWasNeverSaidIsNoReason) {
+  trace.finish_reasons.assign(1, Text());
+  for (Message& message : trace.output_messages) message.finish_reason = {};
+  EXPECT_FALSE(has_prefix(write(), "gen_ai.response.finish_reason"));
+}
+
 TEST_F(Generic, ValuesHaveTheirTypes) {
   const Span& span = write();
   EXPECT_EQ(value_of<double>(span, "gen_ai.request.temperature"), 1.0);

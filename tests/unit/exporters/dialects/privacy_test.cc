@@ -196,6 +196,18 @@ TEST(Privacy, ParametersKeepOnlyNamedScalars) {
             nlohmann::json::parse(R"({"model":"m","temperature":0.5,"seed":7,"stream":true})"));
 }
 
+TEST(Privacy, ParametersOneLevelDownAreKeptAlike) {
+  Arena arena;
+  Trace trace = chat_trace(arena);
+  trace.parameters.json =
+      R"({"generationConfig":{"temperature":1,"topP":0.5,"responseSchema":{"a":"secret"},)"
+      R"("stopSequences":["secret"]},"inferenceConfig":{"maxTokens":7},"options":{"num_ctx":8,)"
+      R"("seed":{"temperature":1}},"labels":{"temperature":1}})";
+  EXPECT_EQ(redact(trace, {}, arena).parameters.json,
+            R"({"generationConfig":{"temperature":1,"topP":0.5},"inferenceConfig":{"maxTokens":7},)"
+            R"("options":{"num_ctx":8}})");
+}
+
 TEST(Privacy, APromptUnderABorrowedNameDoesNotPass) {
   Arena arena;
   Trace trace = chat_trace(arena);
