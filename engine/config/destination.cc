@@ -20,6 +20,9 @@ constexpr Between<double> kSamplingRates{0.0001, 1.0};
 constexpr Between<std::chrono::milliseconds> kTimeouts{std::chrono::milliseconds(100),
                                                        std::chrono::minutes(10)};
 constexpr Between<std::uint32_t> kConnections{1, 256};
+// What a tenant may hold of what all share: connections, and for how long a silent server has one.
+constexpr std::chrono::seconds kTenantTimeoutMax{60};
+constexpr std::uint32_t kTenantConnectionsMax = 16;
 
 bool is_header_name(std::string_view name) {
   static constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 §5.6.2
@@ -224,8 +227,17 @@ class DestinationReader {
     if (tenant_ != nullptr) refuse_operators_keys();
   }
 
-  // What reads files of this machine, or goes round the egress rules.
+  // What reads files of this machine, goes round the egress rules, or takes from others.
   void refuse_operators_keys() {
+    if (config_.timeout > kTenantTimeoutMax) {
+      reader_.error_at("timeout", fmt::format("'timeout' of a tenant's destination is at most {}s",
+                                              kTenantTimeoutMax.count()));
+    }
+    if (config_.connections_max > kTenantConnectionsMax) {
+      reader_.error_at("connections",
+                       fmt::format("'connections' of a tenant's destination is at most {}",
+                                   kTenantConnectionsMax));
+    }
     for (const std::string_view key : {"ca_file", "client_cert_file", "client_key_file"}) {
       if (!reader_.has(key)) continue;
       reader_.error_at(key,

@@ -75,12 +75,18 @@ struct HttpLoop::Impl {
   explicit Impl(Settings settings);
   ~Impl();
 
+  struct Waiting {
+    Request request;
+    TransferOptions options;
+    Completion completion;
+  };
+  using Started = Gate<Waiting>::Started;
+
   void run();
   void wake();
   bool run_posted();  // true when the mailbox was not emptied
   void start_waiting();
-  void start(Request request, const TransferOptions& options, Completion completion,
-             bool is_proven);
+  void start(Started next);
   void look_for_room();
   void finish_transfers(Pool& pool);
   void end_transfer(CURL* easy, CURLcode result);
@@ -90,14 +96,10 @@ struct HttpLoop::Impl {
   void wait(bool has_more);
   [[nodiscard]] int wait_ms() const;
 
-  struct Waiting {
-    Request request;
-    TransferOptions options;
-    Completion completion;
-  };
   struct Open {
     std::unique_ptr<Transfer> transfer;
     Pool* pool;
+    Gate<Waiting>::Party* party;
     bool is_proven;
     std::uint32_t failures;
     Instant started;
@@ -236,10 +238,7 @@ void HttpLoop::Impl::run() {
 }
 
 void HttpLoop::Impl::start_waiting() {
-  while (auto next = gate.next()) {
-    start(std::move(next->waiting.request), next->waiting.options,
-          std::move(next->waiting.completion), next->is_proven);
-  }
+  while (auto next = gate.next()) start(*std::move(next));
   if (gate.waiting_trials() == 0 || is_looking_for_room) return;
   is_looking_for_room = true;
   timers.add(monotonic_now() + kRoomPause, [this] {
@@ -268,8 +267,8 @@ void HttpLoop::Impl::look_for_room() {
   }
 }
 
-void HttpLoop::Impl::start(Request request, const TransferOptions& options, Completion completion,
-                           bool is_proven) {
+void HttpLoop::Impl::start(Started next) {
+  const TransferOptions& options = next.waiting.options;
   std::unique_ptr<Transfer> transfer;
   if (idle.empty()) {
     transfer = std::make_unique<Transfer>();
@@ -277,8 +276,8 @@ void HttpLoop::Impl::start(Request request, const TransferOptions& options, Comp
     transfer = std::move(idle.back());
     idle.pop_back();
   }
-  Status prepared =
-      transfer->prepare(std::move(request), options, settings.user_agent, std::move(completion));
+  Status prepared = transfer->prepare(std::move(next.waiting.request), options, settings.user_agent,
+                                      std::move(next.waiting.completion));
   if (!prepared) {
     Response response;
     response.failure = transfer->is_address_refused() ? Response::Failure::kRefusedAddress
@@ -288,13 +287,13 @@ void HttpLoop::Impl::start(Request request, const TransferOptions& options, Comp
       done(std::move(response), {});
     });
     keep(std::move(transfer));
-    gate.ended(is_proven);
+    gate.ended(next.party, next.is_proven);
     return;
   }
   CURL* const easy = transfer->easy();
   Pool& pool = *pools.at(static_cast<std::size_t>(options.egress));
-  open.emplace(easy, Open{std::move(transfer), &pool, is_proven, options.standing.failures,
-                          monotonic_now()});
+  open.emplace(easy, Open{std::move(transfer), &pool, next.party, next.is_proven,
+                          options.standing.failures, monotonic_now()});
   pool.add(easy);
   bound_connections();
 }
@@ -319,7 +318,7 @@ void HttpLoop::Impl::end_transfer(CURL* easy, CURLcode result) {
   ended.pool->remove(easy);
   keep(std::move(ended.transfer));
   bound_connections();
-  gate.ended(ended.is_proven);
+  gate.ended(ended.party, ended.is_proven);
   done(std::move(response), times);
   start_waiting();
 }
@@ -349,7 +348,10 @@ void HttpLoop::send(Request request, const TransferOptions& options, Completion 
     channel->send(std::move(request), options, std::move(completion));
     return;
   }
-  impl_->gate.add(options.standing, {std::move(request), options, std::move(completion)});
+  const Claimant claimant{.standing = options.standing,
+                          .destination = options.destination,
+                          .is_tenants = options.egress == Egress::kTenant};
+  impl_->gate.add(claimant, {std::move(request), options, std::move(completion)});
   impl_->start_waiting();
 }
 
@@ -359,6 +361,10 @@ HttpLoop::TimerId HttpLoop::after(std::chrono::milliseconds delay, Task task) {
 
 void HttpLoop::cancel(TimerId timer) {
   impl_->timers.cancel(timer);
+}
+
+const HttpLoop::Settings& HttpLoop::settings() const noexcept {
+  return impl_->settings;
 }
 
 std::size_t HttpLoop::open_transfers() const noexcept {

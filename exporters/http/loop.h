@@ -72,6 +72,8 @@ class HttpLoop {
   struct Settings {
     std::size_t connections_max = 512;      // transfers open at once, all destinations together
     std::size_t idle_connections_max = 64;  // kept for reuse
+    // What channels may hold copies of at once, of what is under way; a larger request goes alone.
+    std::size_t copied_bytes_max = 32U << 20U;
     std::string user_agent;
   };
 
@@ -96,6 +98,7 @@ class HttpLoop {
   TimerId after(std::chrono::milliseconds delay, Task task);
   void cancel(TimerId timer);
   [[nodiscard]] std::size_t open_transfers() const noexcept;
+  [[nodiscard]] const Settings& settings() const noexcept;
 
  private:
   struct Impl;

@@ -78,6 +78,14 @@ TEST(TenantFile, HostileFileReachesNothingOfTheOperators) {
   EXPECT_EQ(errors_of("{{{").size(), 1U);
 }
 
+TEST(TenantFile, ItHoldsNoMoreConnectionsAndForNoLongerThanATenantMay) {
+  EXPECT_TRUE(errors_of("account: acme\n" + fake(", connections: 16, timeout: 60s")).empty());
+  EXPECT_EQ(errors_of("account: acme\n" + fake(", connections: 17")),
+            Texts{"acme.yaml:3:70: 'connections' of a tenant's destination is at most 16"});
+  EXPECT_EQ(errors_of("account: acme\n" + fake(", timeout: 10m")),
+            Texts{"acme.yaml:3:70: 'timeout' of a tenant's destination is at most 60s"});
+}
+
 class Tenants : public ::testing::Test {
  protected:
   void write(const std::string& name, const std::string& text) {

@@ -128,6 +128,7 @@ TEST_F(NarrowLoopTest, ServersThatHangLeaveRoomForThoseThatAnswer) {
     TransferOptions doubtful;
     doubtful.standing = {.is_proven = false, .failures = 1};
     for (int i = 0; i < 300; ++i) {
+      doubtful.destination = std::to_string(i);
       loop_.send(post_to(hanging.url() + "/"), doubtful,
                  [](const Response&, const TransferTimes&) {});
     }
