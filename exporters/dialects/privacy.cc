@@ -54,8 +54,13 @@ constexpr Text kPlainParameters[] = {"model",
                                      "responseLogprobs"};
 // Gemini, Converse, Mistral's conversations and Ollama keep theirs one level down.
 constexpr Text kGroups[] = {"generationConfig", "inferenceConfig", "completion_args", "options"};
-// Names and words (a model, a tier) are shorter than this; a prompt under a borrowed name is not.
+// Names and words (a model, a tier) are shorter than this; a prompt under a borrowed name is not,
+// be it among the parameters or where it was copied to.
 constexpr std::size_t kPlainTextBytesMax = 128;
+
+Text plain(Text text) {
+  return text.size() <= kPlainTextBytesMax ? text : Text();
+}
 
 template <std::size_t N>
 bool is_among(const Text (&names)[N], Text name) noexcept {
@@ -117,10 +122,10 @@ void keep_parameters(const Parameters& from, Parameters& to, Arena& arena) {
   to.seed = from.seed;
   to.choice_count = from.choice_count;
   to.stream = from.stream;
-  to.output_type = from.output_type;
-  to.service_tier = from.service_tier;
+  to.output_type = plain(from.output_type);
+  to.service_tier = plain(from.service_tier);
   to.dimensions = from.dimensions;
-  to.encoding_format = from.encoding_format;
+  to.encoding_format = plain(from.encoding_format);
 }
 
 // A document's text goes; which one it was and how it ranked stays.
@@ -136,9 +141,19 @@ void keep_all(const ArenaVector<T>& from, ArenaVector<T>& to) {
   to.assign(from.begin(), from.end());
 }
 
+// Never empty where there was one: that is what says that it failed.
+Text plain_error_type(Text type) {
+  return type.size() <= kPlainTextBytesMax ? type : Text("error");
+}
+
 void keep_attempts(const ArenaVector<Attempt>& from, ArenaVector<Attempt>& to) {
   keep_all(from, to);
-  for (Attempt& attempt : to) attempt.error_message = {};
+  for (Attempt& attempt : to) {
+    attempt.error_message = {};
+    attempt.error_type = plain_error_type(attempt.error_type);
+    attempt.model = plain(attempt.model);
+    attempt.provider = plain(attempt.provider);
+  }
 }
 
 // A reason is a code of the provider's; a sentence in its place is content.
@@ -186,14 +201,14 @@ Trace redact(const Trace& trace, const std::vector<std::string>& keep, Arena& ar
   kept.settings = trace.settings;
   kept.trace_id = trace.trace_id;
 
-  kept.provider = trace.provider;
-  kept.model_requested = trace.model_requested;
-  kept.model_served = trace.model_served;
-  kept.response_id = trace.response_id;
+  kept.provider = plain(trace.provider);
+  kept.model_requested = plain(trace.model_requested);
+  kept.model_served = plain(trace.model_served);
+  kept.response_id = plain(trace.response_id);
   kept.endpoint = trace.endpoint;
-  kept.region = trace.region;
-  kept.system_fingerprint = trace.system_fingerprint;
-  kept.service_tier = trace.service_tier;
+  kept.region = plain(trace.region);
+  kept.system_fingerprint = plain(trace.system_fingerprint);
+  kept.service_tier = plain(trace.service_tier);
 
   kept.rerank_top_k = trace.rerank_top_k;
   keep_documents(trace.input_documents, kept.input_documents);
@@ -207,6 +222,7 @@ Trace redact(const Trace& trace, const std::vector<std::string>& keep, Arena& ar
   kept.first_token = trace.first_token;
   keep_reasons(finish_reasons(trace, arena), kept.finish_reasons);
   kept.outcome = trace.outcome;
+  kept.outcome.error_type = plain_error_type(trace.outcome.error_type);
   kept.outcome.error_message = {};  // may quote the prompt; dialects fall back to the type
   kept.shed = trace.shed;
   keep_all(trace.metadata, kept.metadata);

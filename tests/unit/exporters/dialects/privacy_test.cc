@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "exporters/registry.h"
+#include "exporters/write.h"
 #include "tests/unit/exporters/dialects/trace_fixture.h"
 #include "tests/unit/exporters/firehose_text.h"
 
@@ -215,6 +216,45 @@ TEST(Privacy, APromptUnderABorrowedNameDoesNotPass) {
   const std::string json = R"({"service_tier":")" + long_text + R"(","model":["a","b"]})";
   trace.parameters.json = json;
   EXPECT_EQ(redact(trace, {}, arena).parameters.json, "{}");
+}
+
+TEST(Privacy, APromptWhereANameBelongsDoesNotPassInAnyDialectOrEncoding) {
+  std::string prompt;
+  while (prompt.size() < 200) prompt += kSecret;
+  for (const DialectEntry& dialect : dialects()) {
+    for (const Encoder& encoder : encoders()) {
+      SCOPED_TRACE(std::string(dialect.name) + " " + std::string(encoder.name));
+      Arena arena;
+      Trace trace = chat_trace(arena);
+      for (Text* const name :
+           {&trace.model_requested, &trace.model_served, &trace.response_id, &trace.provider,
+            &trace.region, &trace.system_fingerprint, &trace.service_tier,
+            &trace.parameters.service_tier, &trace.parameters.encoding_format,
+            &trace.parameters.output_type, &trace.outcome.error_type}) {
+        *name = prompt;
+      }
+      trace.outcome.failed = true;
+      trace.attempts.push_back({prompt, prompt, "", trace.start, trace.end, 400, prompt, kSecret});
+      const Trace kept = redact(trace, {}, arena);
+      EXPECT_EQ(kept.outcome.error_type, "error");
+      EXPECT_EQ(encoded(kept, dialect, encoder, arena).find(kSecret), std::string::npos);
+    }
+  }
+}
+
+TEST(Privacy, AModelsNameIsBoundedWithoutPrivacyModeAsWell) {
+  Arena arena;
+  Trace trace = chat_trace(arena);
+  const std::string name = std::string(100'000, 'x') + "THE-END";
+  trace.model_requested = trace.model_served = name;
+  trace.input_value = trace.parameters.json = {};
+  Format format;
+  format.dialect = find_dialect("generic");
+  format.encoder = find_encoder("otlp_json");
+  ByteBuffer out;
+  write_record(trace, format, {}, arena, out);
+  EXPECT_NE(out.view().find(std::string(512, 'x')), Bytes::npos);
+  EXPECT_EQ(out.view().find(std::string(513, 'x')), Bytes::npos);
 }
 
 TEST(Privacy, HostileParametersThatAreNotJsonAreLeftOut) {
