@@ -70,6 +70,9 @@ std::string_view reason_of(const simdjson::dom::element& errors) {
   return {};
 }
 
+constexpr std::string_view kAskForRights = ":testIamPermissions";
+constexpr std::string_view kRight = "bigquery.tables.updateData";
+
 class BigQuery final : public NativeExporter {
  public:
   [[nodiscard]] static Result<std::unique_ptr<const Exporter>> make(const OptionValues& options);
@@ -170,10 +173,32 @@ Verdict judge_rows(const Request& request, const Response& response) {
   return verdict;
 }
 
+// {"permissions":["bigquery.tables.updateData"]}: those of the asked ones that the account has. A
+// 200 without any means that it may do nothing.
+Verdict judge_right(const Response& response) {
+  Verdict verdict;
+  simdjson::dom::parser parser;
+  simdjson::dom::array rights;
+  if (parser.parse(response.body.data(), response.body.size())["permissions"].get(rights) ==
+      simdjson::SUCCESS) {
+    for (const simdjson::dom::element right : rights) {
+      std::string_view name;
+      if (right.get(name) == simdjson::SUCCESS && name == kRight) return verdict;
+    }
+  }
+  verdict.kind = Verdict::Kind::kPause;
+  verdict.explanation =
+      explain(response, "", fmt::format("the account lacks {} on the table", kRight));
+  return verdict;
+}
+
 Verdict BigQuery::judge(const Request& request, const Response& response, Timestamp now) const {
   Verdict verdict = judge_native(request, response, now);
   if (response.failure != Response::Failure::kNone) return verdict;
-  if (verdict.kind == Verdict::Kind::kDelivered) return judge_rows(request, response);
+  if (verdict.kind == Verdict::Kind::kDelivered) {
+    return request.url.ends_with(kAskForRights) ? judge_right(response)
+                                                : judge_rows(request, response);
+  }
   if (response.status == 401) token_.forget();  // revoked: the next attempt buys another
   simdjson::dom::parser parser;
   simdjson::dom::element errors;
@@ -197,8 +222,8 @@ Verdict BigQuery::judge(const Request& request, const Response& response, Timest
 
 // Asks for the one right that is needed; stores nothing.
 Request BigQuery::probe(Timestamp) const {
-  Request request = post(R"({"permissions":["bigquery.tables.updateData"]})");
-  request.url = table_url_ + ":testIamPermissions";
+  Request request = post(fmt::format(R"({{"permissions":["{}"]}})", kRight));
+  request.url = fmt::format("{}{}", table_url_, kAskForRights);
   return request;
 }
 

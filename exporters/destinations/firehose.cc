@@ -157,6 +157,20 @@ Result<std::vector<Request>> Firehose::encode(std::shared_ptr<const Batch> batch
   return requests;
 }
 
+// {"DeliveryStreamDescription":{...}}
+Verdict judge_description(const Response& response) {
+  Verdict verdict;
+  simdjson::dom::parser parser;
+  simdjson::dom::object description;
+  if (parser.parse(response.body.data(), response.body.size())["DeliveryStreamDescription"].get(
+          description) == simdjson::SUCCESS) {
+    return verdict;
+  }
+  verdict.kind = Verdict::Kind::kPause;
+  verdict.explanation = explain(response, "", "check the endpoint: it describes no stream");
+  return verdict;
+}
+
 // {"FailedPutCount":1,"RequestResponses":[{"RecordId":"..."},{"ErrorCode":"..."}]}: one response
 // for each record, in their order.
 Verdict judge_records(const Request& request, const Response& response) {
@@ -164,7 +178,13 @@ Verdict judge_records(const Request& request, const Response& response) {
   simdjson::dom::parser parser;
   const auto document = parser.parse(response.body.data(), response.body.size());
   std::int64_t failed = 0;
-  if (document["FailedPutCount"].get(failed) != simdjson::SUCCESS || failed <= 0) return verdict;
+  if (document["FailedPutCount"].get(failed) != simdjson::SUCCESS) {
+    // Whoever answered, it was not Firehose: its API promises the number.
+    verdict.kind = Verdict::Kind::kPause;
+    verdict.explanation = explain(response, "", "check the endpoint: no FailedPutCount came");
+    return verdict;
+  }
+  if (failed <= 0) return verdict;
   simdjson::dom::array responses;
   if (document["RequestResponses"].get(responses) != simdjson::SUCCESS ||
       responses.size() != request.record_count) {
@@ -191,7 +211,10 @@ Verdict judge_records(const Request& request, const Response& response) {
 Verdict Firehose::judge(const Request& request, const Response& response, Timestamp now) const {
   Verdict verdict = judge_native(request, response, now);
   if (response.failure != Response::Failure::kNone) return verdict;
-  if (verdict.kind == Verdict::Kind::kDelivered) return judge_records(request, response);
+  if (verdict.kind == Verdict::Kind::kDelivered) {
+    return request.record_count == 0 ? judge_description(response)
+                                     : judge_records(request, response);
+  }
   const std::string code = error_code(response);
   if (const std::string_view name = known(code, kTransient); !name.empty()) {
     verdict.kind = Verdict::Kind::kRetry;

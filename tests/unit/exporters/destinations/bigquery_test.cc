@@ -161,6 +161,18 @@ TEST(BigQueryAnswer, RowsThatWereStoppedForAnothersSakeAreSentAgain) {
             (std::vector<ItemFate>{ItemFate::kRejected, ItemFate::kRetry, ItemFate::kRetry}));
 }
 
+TEST(BigQueryAnswer, AnAccountWithoutTheRightFailsTheProbe) {
+  const auto exporter = bigquery();
+  const auto probed = [&](const std::string& body) {
+    return exporter->judge(exporter->probe(kTestNow), answer_of(200, body), kTestNow);
+  };
+  EXPECT_EQ(probed(R"({"permissions":["bigquery.tables.updateData"]})").kind, Kind::kDelivered);
+  EXPECT_EQ(probed(R"({"permissions":["bigquery.tables.get"]})").kind, Kind::kPause);
+  EXPECT_EQ(probed("{}").kind, Kind::kPause);
+  EXPECT_EQ(probed("{}").explanation,
+            "HTTP 200; the account lacks bigquery.tables.updateData on the table");
+}
+
 TEST(BigQueryAnswer, AQuotaIsNoMatterOfCredentials) {
   EXPECT_EQ(judge(403, R"({"error":{"code":403,"errors":[{"reason":"quotaExceeded"}]}})").kind,
             Kind::kRetry);

@@ -91,6 +91,23 @@ TEST(FirehoseAnswer, WithoutFailuresIsDelivered) {
             Kind::kDelivered);
 }
 
+TEST(FirehoseAnswer, A200OfSomebodyElseDeliversNothing) {
+  for (const char* body : {"", "{}", "ok", R"({"status":"ok"})", R"({"FailedPutCount":"0"})"}) {
+    EXPECT_EQ(judge(200, body).kind, Kind::kPause) << body;
+  }
+  EXPECT_EQ(judge(200, "{}").explanation, "HTTP 200; check the endpoint: no FailedPutCount came");
+}
+
+TEST(FirehoseAnswer, AProbeFindsTheStreamOrSaysThatItIsNone) {
+  const auto exporter = firehose();
+  const auto probed = [&](const std::string& body) {
+    return exporter->judge(exporter->probe(kTestNow), answer_of(200, body), kTestNow).kind;
+  };
+  EXPECT_EQ(probed(R"({"DeliveryStreamDescription":{"DeliveryStreamStatus":"ACTIVE"}})"),
+            Kind::kDelivered);
+  EXPECT_EQ(probed("{}"), Kind::kPause);
+}
+
 TEST(FirehoseAnswer, FailuresThatItDoesNotNameAreAllSentAgain) {
   const Verdict verdict = judge(200, R"({"FailedPutCount":2,"RequestResponses":[{}]})");
   EXPECT_EQ(verdict.kind, Kind::kRetry);
