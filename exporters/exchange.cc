@@ -4,6 +4,8 @@
 #include <memory>
 #include <utility>
 
+#include "exporters/wipe.h"
+
 namespace sidecast {
 namespace {
 
@@ -59,10 +61,13 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   // Judged as it was sent: what its headers held must not come back in an explanation.
   void transfer(Request attempt, Answered answered) {
-    auto sent = std::make_shared<const Request>(attempt);
+    const std::shared_ptr<const Request> sent(new Request(attempt), [](Request* request) {
+      wipe_credentials(*request);
+      delete request;
+    });
     target_.loop.send(std::move(attempt), target_.options,
-                      [self = shared_from_this(), sent = std::move(sent), answered](
-                          const Response& response, const TransferTimes& times) {
+                      [self = shared_from_this(), sent, answered](const Response& response,
+                                                                  const TransferTimes& times) {
                         ((*self).*answered)(*sent, response, times);
                       });
   }

@@ -103,6 +103,7 @@ void read_limits(MapReader& reader, Config& config) {
   reader.read_count("workers", config.workers, kWorkers);
   reader.read_count("id_characters_max", config.id_characters_max, kIdCharacters);
   reader.read_duration("batch_age_max", config.batch_age_max, kBatchAges);
+  reader.read_flag("core_dumps", config.core_dumps);
   reader.read_duration("shutdown_deadline", config.shutdown_deadline, kShutdownDeadlines);
   milliseconds give_up_after = config.give_up_after;
   reader.read_duration("give_up_after", give_up_after, kGiveUpAfter);

@@ -85,6 +85,8 @@ struct Config {
   std::uint32_t lanes = 0;
   std::uint64_t record_bytes_max = 0;
   bool writers_off = false;
+  // The engine's memory may be dumped and traced: for who debugs it. Credentials are in it.
+  bool core_dumps = false;
 
   // Private addresses that tenants' destinations may reach as well; null = none.
   std::shared_ptr<const AddressRanges> egress_allowed;

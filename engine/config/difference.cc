@@ -81,6 +81,7 @@ void compare_settings(const Config& before, const Config& after, ConfigDifferenc
               before.record_bytes_max == after.record_bytes_max &&
               before.writers_off == after.writers_off);
   auto& needs_restart = difference.needs_restart;
+  compare(needs_restart, "core_dumps", before.core_dumps == after.core_dumps);
   compare(needs_restart, "explain", before.explain_bytes == after.explain_bytes);
   compare(needs_restart, "id_characters_max", before.id_characters_max == after.id_characters_max);
   compare(needs_restart, "memory_limit", before.memory_limit_bytes == after.memory_limit_bytes);
@@ -105,6 +106,7 @@ bool have_equal_credentials(const DestinationConfig& a, const DestinationConfig&
 
 void keep_until_restart(const Config& before, RunningConfig& after) {
   auto kept = std::make_shared<Config>(*after.config);
+  kept->core_dumps = before.core_dumps;
   kept->explain_bytes = before.explain_bytes;
   kept->id_characters_max = before.id_characters_max;
   kept->memory_limit_bytes = before.memory_limit_bytes;

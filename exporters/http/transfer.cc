@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/base/assert.h"
+#include "exporters/wipe.h"
 
 namespace sidecast {
 namespace {
@@ -82,7 +83,7 @@ Transfer::Transfer() : easy_(curl_easy_init()) {
 }
 
 Transfer::~Transfer() {
-  curl_slist_free_all(header_list_);
+  free_headers();
   curl_easy_cleanup(easy_);
 }
 
@@ -235,7 +236,10 @@ Status Transfer::set_headers() {
     std::transform(name.begin(), name.end(), name.begin(), lower);
     has_content_type = has_content_type || name == "content-type";
     // libcurl's way to send a header without a value.
-    add(trim(header.value).empty() ? header.name + ";" : header.name + ": " + header.value);
+    std::string line =
+        trim(header.value).empty() ? header.name + ";" : header.name + ": " + header.value;
+    add(line);
+    wipe(line.data(), line.size());
   }
   add("Expect:");  // else libcurl waits up to a second for "100 Continue"
   if (!has_content_type) add("Content-Type:");  // else it calls the body a form
@@ -297,11 +301,19 @@ TransferTimes Transfer::times() const {
   return times;
 }
 
-void Transfer::clear() {
-  curl_easy_reset(easy_);
+// libcurl's copies of them, wiped.
+void Transfer::free_headers() noexcept {
+  for (const curl_slist* each = header_list_; each != nullptr; each = each->next) {
+    wipe(each->data, std::strlen(each->data));
+  }
   curl_slist_free_all(header_list_);
   header_list_ = nullptr;
-  for (Header& header : request_.headers) wipe(header.value.data(), header.value.size());
+}
+
+void Transfer::clear() {
+  curl_easy_reset(easy_);
+  free_headers();
+  wipe_credentials(request_);
   request_ = {};
   egress_allowed_ = nullptr;
   is_peer_private_ = true;

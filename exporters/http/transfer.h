@@ -42,6 +42,7 @@ class Transfer {
   static int check_peer(void* self, char* peer, char* local, int peer_port, int local_port);
 
   [[nodiscard]] Status set_headers();
+  void free_headers() noexcept;
   [[nodiscard]] Status check_proxied(const TransferOptions& options);
   void set_method();
   void set_connection(const TransferOptions& options);

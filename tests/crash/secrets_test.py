@@ -1,12 +1,16 @@
 """Secrets, however they are given, reach their destination's requests and nothing else that lasts."""
 
 import json
+import os
+import pathlib
+import shutil
 import subprocess
 import unittest
 
 import end_to_end
 import pipeline
 
+NOBODY = 65534
 CANARIES = {"sealed": "canary-sealed-7f3a", "header": "canary-header-9b1c", "environment": "canary-environment-2d4e"}
 
 
@@ -59,6 +63,27 @@ class Secrets(end_to_end.EndToEndTest):
         for place, content in places.items():
             for kind, canary in CANARIES.items():
                 self.assertNotIn(canary.encode(), content, f"{kind} secret in {place}")
+
+    def memory_of(self, **settings):
+        """Of an engine that is not root: its limit of core dumps, and who owns what the kernel shows of its memory."""
+        self.pipeline.write_config([{"name": "console", "type": "console"}], **settings)
+        for path in [self.pipeline.folder, *self.pipeline.folder.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+        engine = self.pipeline.start(
+            ["sh", "-c", 'ulimit -c unlimited && exec setpriv --reuid "$1" --regid "$1" --clear-groups "$2" --config "$3"',
+             "sh", str(NOBODY), end_to_end.BINARIES / "sidecastd", self.pipeline.config], "engine")
+        pipeline.wait_until(lambda: (self.pipeline.stats_or_none() or {"engine": {}})["engine"].get("pid") == engine.pid,
+                            "the engine's stats")
+        limits = pathlib.Path(f"/proc/{engine.pid}/limits").read_text()
+        core_bytes_max = next(line for line in limits.splitlines() if "core file" in line).split()[4]
+        owner = os.stat(f"/proc/{engine.pid}/environ").st_uid
+        self.assertEqual(engine.stop()[0], 0)
+        return core_bytes_max, owner
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "this needs root, to be somebody else")
+    def test_memory_is_dumped_and_traced_only_where_the_config_says_so(self):
+        self.assertEqual(self.memory_of(), ("0", 0))
+        self.assertEqual(self.memory_of(core_dumps=True), ("unlimited", NOBODY))
 
 
 if __name__ == "__main__":

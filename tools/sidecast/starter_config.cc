@@ -46,6 +46,9 @@ constexpr std::string_view kEngine =
 # credential sidecast-seal-key.
 #seal_key_file: /etc/sidecast/seal-key
 
+# Whether the engine's memory, with credentials and content in it, may be dumped and traced.
+#core_dumps: false
+
 # Private addresses that tenants' destinations may reach as well.
 #egress: {allow: [10.1.0.0/16]}
 

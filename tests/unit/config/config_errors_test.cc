@@ -51,7 +51,8 @@ TEST(ConfigErrors, OfTheEngineSettingsSayWhereAndWhat) {
        "gw.yaml:1:1: unknown key 'destinatoins'; did you mean 'destinations'?"},
       {"\n  colour: red\n",
        "gw.yaml:2:3: unknown key 'colour'; known here: ring_dir, memory_limit, workers, "
-       "id_characters_max, batch_age_max, shutdown_deadline, give_up_after, spool, explain, "
+       "id_characters_max, batch_age_max, core_dumps, shutdown_deadline, give_up_after, spool, "
+       "explain, "
        "writers, seal_key_file, egress, destinations_dir, destinations"},
       {"egress: {allow: [10.0.0.0/40]}\n",
        "gw.yaml:1:10: '10.0.0.0/40' needs a number from 0 to 32 after its /"},
