@@ -18,6 +18,9 @@ namespace {
 // Settling takes at most so many records a transaction (settle.cc), and a counter.
 constexpr std::size_t kSettleOperations = 8192;
 
+// What channels may copy of what is under way, of memory_limit: a part of what is the engine's own.
+constexpr std::uint64_t kCopiesShare = 16;
+
 std::size_t wanted_workers(const Config& config) {
   const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
   const std::size_t wanted =
@@ -52,9 +55,10 @@ Status Engine::Impl::open() {
   auto planned = make_plan(running, *ledger, nullptr);
   if (!planned) return fail(std::move(planned.error()));
   plan = std::move(*planned);
-  loop = std::make_unique<HttpLoop>(
-      HttpLoop::Settings{.user_agent = fmt::format("sidecast/{} OTel-OTLP-Exporter-cpp/{}",
-                                                   options.version, options.version)});
+  loop = std::make_unique<HttpLoop>(HttpLoop::Settings{
+      .copied_bytes_max = static_cast<std::size_t>(config->memory_limit_bytes / kCopiesShare),
+      .user_agent =
+          fmt::format("sidecast/{} OTel-OTLP-Exporter-cpp/{}", options.version, options.version)});
   return recover();
 }
 

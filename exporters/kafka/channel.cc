@@ -6,71 +6,25 @@
 
 #include "engine/base/clock.h"
 #include "exporters/kafka/probe.h"
+#include "exporters/kafka/producer.h"
 
 namespace sidecast {
 namespace {
 
 using kafka::Client;
+using kafka::kUndecided;
 
-// Each costs a thread of its own and one for each broker.
-constexpr std::size_t kProducersMax = 128;
 constexpr std::chrono::minutes kIdleMax{5};
 constexpr std::chrono::minutes kIdleLook{1};
-// Then batches are tried again: the topic's limit may have been raised.
-constexpr std::chrono::hours kAloneFor{1};
+// Then batches are tried again: messages may be smaller, or the topic's limit have been raised.
+constexpr std::chrono::minutes kAloneFor{1};
 // For librdkafka's threads when the loop has ended; one that waits for a name server is left
 // behind.
 constexpr std::chrono::seconds kClosingMax{2};
-constexpr std::string_view kUndecided = "?";
 
 }  // namespace
 
-// A request under way: `codes` has an entry for each message, `left` of them are not decided.
-struct KafkaChannel::Pending {
-  struct Slot {
-    Pending* pending;
-    std::size_t index;
-  };
-
-  Pending(Request given, HttpLoop::Completion completion)
-      : request(std::move(given)),
-        done(std::move(completion)),
-        codes(request.messages->size(), kUndecided),
-        left(request.messages->size()) {
-    slots.reserve(left);
-    for (std::size_t i = 0; i < left; ++i) slots.push_back({this, i});
-  }
-  void decide(std::size_t index, std::string_view code) {
-    codes[index] = code;
-    --left;
-  }
-  void finish() {
-    Response response;
-    response.messages = std::move(codes);
-    response.failure = failure;
-    TransferTimes times;
-    times.total = std::chrono::duration_cast<std::chrono::microseconds>(monotonic_now() - begin);
-    done(std::move(response), times);
-  }
-
-  Request request;
-  HttpLoop::Completion done;
-  std::vector<std::string_view> codes;
-  std::vector<Slot> slots;  // librdkafka has their addresses
-  std::size_t left;
-  Response::Failure failure = Response::Failure::kNone;
-  Instant begin = monotonic_now();
-};
-
-struct KafkaChannel::Producer {
-  kafka::Connection connection;
-  std::string key;                // in producers_
-  std::unique_ptr<Client> many;   // null: it was given up
-  std::unique_ptr<Client> alone;  // null until a batch was refused for its size
-  Instant alone_until{};
-  std::map<Pending*, std::unique_ptr<Pending>> open;
-  Instant used = monotonic_now();
-};
+KafkaChannel::KafkaChannel(HttpLoop& loop) : loop_(loop) {}
 
 KafkaChannel::~KafkaChannel() {
   // relaxed: nothing but the flag.
@@ -104,13 +58,12 @@ void KafkaChannel::send(Request request, const TransferOptions& options,
   auto connection = kafka::Connection::of(request, options);
   if (!connection) return refuse(connection.error());
   if (request.messages == nullptr) return probe(std::move(*connection), std::move(completion));
-  const auto producer = producer_for(*connection, options.destination);
-  if (!producer) return refuse(producer.error());
-  auto pending = std::make_unique<Pending>(std::move(request), std::move(completion));
-  Pending& started = *pending;
-  (*producer)->open.emplace(&started, std::move(pending));
-  (*producer)->used = monotonic_now();
-  produce(*producer, started);
+  auto pending = std::make_unique<Pending>(
+      std::move(request), options,
+      std::make_shared<const kafka::Connection>(*std::move(connection)), std::move(completion));
+  const std::uint64_t turn = pending->turn();
+  line_.emplace(turn, std::move(pending));
+  admit();
 }
 
 void KafkaChannel::answer_later(Response response, HttpLoop::Completion completion) {
@@ -147,15 +100,11 @@ void KafkaChannel::produce(const ProducerPtr& producer, Pending& pending) {
         client.produce(messages[i], pending.request.headers, &pending.slots[i]);
     if (!code.empty()) pending.decide(i, code);
   }
-  if (pending.left > 0) return;
-  // Every one was refused at once. Completions never run inside send().
-  loop_.after(std::chrono::milliseconds(0), [producer, key = &pending] {
-    // A report may have finished it since, and another one may lie where it lay.
-    const auto found = producer->open.find(key);
-    if (found == producer->open.end() || found->second->left > 0) return;
-    const auto node = producer->open.extract(found);
-    node.mapped()->finish();
-  });
+  // Every one was refused at once, or the client is of no more use. Completions never run inside
+  // send().
+  if (pending.left == 0 || client.trouble().is_hopeless) {
+    loop_.post([this, producer] { serve(producer); });
+  }
 }
 
 // ---- Reports ------------------------------------------------------------------------------------
@@ -170,7 +119,7 @@ void KafkaChannel::serve(const ProducerPtr& producer) {
     }) || has_more;
   }
   // Collected first: completions send again.
-  std::vector<std::unique_ptr<Pending>> finished;
+  std::vector<PendingPtr> finished;
   for (auto each = producer->open.begin(); each != producer->open.end();) {
     const auto next = std::next(each);
     if (each->second->left == 0)
@@ -183,17 +132,19 @@ void KafkaChannel::serve(const ProducerPtr& producer) {
     break;
   }
   if (has_more && producer->many != nullptr) loop_.post([this, producer] { serve(producer); });
-  for (const auto& pending : finished) pending->finish();
+  for (PendingPtr& pending : finished) finish(*producer, std::move(pending));
+  if (!finished.empty()) admit();
 }
 
 void KafkaChannel::take_report(const ProducerPtr& producer, bool was_alone, void* tag,
                                std::string_view code) {
   const auto& slot = *static_cast<Pending::Slot*>(tag);
   Pending& pending = *slot.pending;
-  if (kafka::is_size(code) && !was_alone && produce_alone(producer, pending, slot.index)) return;
-  if (was_alone && code.empty() && monotonic_now() >= producer->alone_until) {
-    producer->alone_until = monotonic_now() + kAloneFor;  // it was taken: their sum was refused
+  if (kafka::is_size(code) && !was_alone) {
+    produce_alone(producer, pending, slot.index);
+    return;
   }
+  if (slot.is_second_try) note_second_try(*producer, code);
   if (kafka::is_overdue(code)) {
     const kafka::Trouble& trouble = (was_alone ? producer->alone : producer->many)->trouble();
     if (!trouble.code.empty()) code = trouble.code;
@@ -202,73 +153,120 @@ void KafkaChannel::take_report(const ProducerPtr& producer, bool was_alone, void
   pending.decide(slot.index, code);
 }
 
-bool KafkaChannel::produce_alone(const ProducerPtr& producer, Pending& pending, std::size_t index) {
-  if (producer->alone == nullptr) {
-    auto client = open_client(producer, Client::Batches::kAlone);
-    if (!client) return false;
-    producer->alone = std::move(*client);
+void KafkaChannel::produce_alone(const ProducerPtr& producer, Pending& pending, std::size_t index) {
+  Pending::Slot& slot = pending.slots[index];
+  if (!slot.is_second_try) {
+    slot.is_second_try = true;
+    ++producer->second_tries;
   }
-  return producer->alone
-      ->produce((*pending.request.messages)[index], pending.request.headers, &pending.slots[index])
-      .empty();
+  if (producer->alone == nullptr) {
+    producer->to_produce_alone.push_back(&slot);
+    if (!producer->is_alone_opening) open_client(producer, Client::Batches::kAlone);
+    return;
+  }
+  const std::string_view code =
+      producer->alone->produce((*pending.request.messages)[index], pending.request.headers, &slot);
+  if (code.empty()) return;
+  note_second_try(*producer, code);
+  pending.decide(index, code);
+}
+
+// When all of them are decided: if each was taken, their sum was refused, and batches are too large
+// for now. If one was refused by itself, it was the reason.
+void KafkaChannel::note_second_try(Producer& producer, std::string_view code) {
+  if (kafka::is_size(code)) producer.is_one_too_large = true;
+  if (code.empty()) producer.is_one_stored = true;
+  if (--producer.second_tries > 0) return;
+  if (producer.is_one_stored && !producer.is_one_too_large) {
+    producer.alone_until = monotonic_now() + kAloneFor;
+  }
+  producer.is_one_stored = producer.is_one_too_large = false;
 }
 
 // What of it is not decided yet will hardly be: the engine sends it again, by a new producer.
-void KafkaChannel::give_up(const ProducerPtr& producer, const kafka::Trouble& trouble) {
+void KafkaChannel::give_up(ProducerPtr producer, const kafka::Trouble& trouble) {
   close(*producer);
-  producers_.erase(producer->key);
+  forget(*producer);
   for (auto& [key, pending] : producer->open) {
     for (std::string_view& code : pending->codes) {
       if (code == kUndecided) code = trouble.code;
     }
     pending->failure = trouble.failure;
   }
-  loop_.after(std::chrono::milliseconds(0), [producer] {
-    for (auto& [key, pending] : std::exchange(producer->open, {})) pending->finish();
+  loop_.after(std::chrono::milliseconds(0), [this, producer] {
+    for (auto& [key, pending] : std::exchange(producer->open, {})) {
+      finish(*producer, std::move(pending));
+    }
+    admit();
   });
+}
+
+void KafkaChannel::finish(Producer& producer, PendingPtr pending) {
+  producer.bytes -= pending->bytes;
+  copied_bytes_ -= pending->bytes;
+  if (!pending->standing.is_proven) unproven_bytes_ -= pending->bytes;
+  pending->finish();
 }
 
 // ---- Producers ----------------------------------------------------------------------------------
 
-Result<KafkaChannel::ProducerPtr> KafkaChannel::producer_for(const kafka::Connection& connection,
-                                                             const std::string& destination) {
-  const std::string key = connection.fingerprint() + ' ' + destination;
-  const auto found = producers_.find(key);
-  if (found != producers_.end()) return found->second;
-  if (!make_room()) return fail("Kafka: too many producers are in use");
-  auto producer = std::make_shared<Producer>();
-  producer->connection = connection;
-  producer->key = key;
-  auto client = open_client(producer, Client::Batches::kMany);
-  if (!client) return fail(client.error());
-  producer->many = std::move(*client);
-  producers_.emplace(key, producer);
-  if (idle_timer_ == 0) idle_timer_ = loop_.after(kIdleLook, [this] { close_idle(); });
-  return producer;
+// On a thread of its own: librdkafka reads the system's certificates when a client is made, which
+// takes long.
+void KafkaChannel::open_client(const ProducerPtr& producer, Client::Batches batches) {
+  if (batches == Client::Batches::kAlone) producer->is_alone_opening = true;
+  const std::weak_ptr<Producer> weak = producer;
+  auto wake = [this, stop = stop_, weak] {
+    // relaxed: nothing but the flag.
+    if (stop->load(std::memory_order_relaxed)) return;
+    loop_.post([this, weak] {
+      if (const ProducerPtr live = weak.lock()) serve(live);
+    });
+  };
+  // See probe() for who outlives whom.
+  wait_elsewhere([this, stop = stop_, weak, batches, connection = producer->connection,
+                  wake = std::move(wake)]() mutable {
+    auto opened = std::make_shared<Opened>(Client::open(*connection, batches, std::move(wake)));
+    // relaxed: nothing but the flag.
+    if (stop->load(std::memory_order_relaxed)) return;
+    loop_.post([this, weak, batches, opened = std::move(opened)] {
+      const ProducerPtr live = weak.lock();
+      if (live != nullptr && !live->is_closed) {
+        take_client(live, batches, std::move(*opened));
+      } else if (*opened) {
+        close(std::move(**opened));
+      }
+    });
+  });
 }
 
-Result<std::unique_ptr<Client>> KafkaChannel::open_client(const ProducerPtr& producer,
-                                                          Client::Batches batches) {
-  return Client::open(producer->connection, batches,
-                      [this, weak = std::weak_ptr<Producer>(producer)] {
-                        loop_.post([this, weak] {
-                          if (const ProducerPtr live = weak.lock()) serve(live);
-                        });
-                      });
-}
-
-// False: all are in use.
-bool KafkaChannel::make_room() {
-  if (producers_.size() < kProducersMax) return true;
-  auto idlest = producers_.end();
-  for (auto each = producers_.begin(); each != producers_.end(); ++each) {
-    if (!each->second->open.empty()) continue;
-    if (idlest == producers_.end() || each->second->used < idlest->second->used) idlest = each;
+void KafkaChannel::take_client(const ProducerPtr& producer, Client::Batches batches,
+                               Opened opened) {
+  if (batches == Client::Batches::kAlone) {
+    producer->is_alone_opening = false;
+    if (opened) producer->alone = *std::move(opened);
+    for (Pending::Slot* const slot : std::exchange(producer->to_produce_alone, {})) {
+      if (producer->alone != nullptr) {
+        produce_alone(producer, *slot->pending, slot->index);
+      } else {
+        note_second_try(*producer, "_RESOLVE");
+        slot->pending->decide(slot->index, "_RESOLVE");  // another time
+      }
+    }
+    serve(producer);
+    return;
   }
-  if (idlest == producers_.end()) return false;
-  close(*idlest->second);
-  producers_.erase(idlest);
-  return true;
+  if (!opened) {
+    for (auto& [key, pending] : producer->open) {
+      pending->failure_text = opened.error().message();
+    }
+    give_up(producer, {.failure = Response::Failure::kOther, .code = "_FAIL"});
+    return;
+  }
+  producer->many = *std::move(opened);
+  for (Pending* const pending : std::exchange(producer->to_produce, {})) {
+    produce(producer, *pending);
+  }
+  serve(producer);
 }
 
 void KafkaChannel::close(std::unique_ptr<Client> client) {
@@ -279,8 +277,18 @@ void KafkaChannel::close(std::unique_ptr<Client> client) {
 }
 
 void KafkaChannel::close(Producer& producer) {
+  producer.is_closed = true;
   close(std::move(producer.many));
   close(std::move(producer.alone));
+}
+
+void KafkaChannel::forget(const Producer& producer) {
+  const auto found = producers_.find(producer.key);
+  if (found != producers_.end() && found->second.get() == &producer) producers_.erase(found);
+}
+
+void KafkaChannel::look_for_idle() {
+  idle_timer_ = loop_.after(kIdleLook, [this] { close_idle(); });
 }
 
 void KafkaChannel::close_idle() {
@@ -291,7 +299,7 @@ void KafkaChannel::close_idle() {
     if (is_idle) close(*producer);
     each = is_idle ? producers_.erase(each) : std::next(each);
   }
-  if (!producers_.empty()) idle_timer_ = loop_.after(kIdleLook, [this] { close_idle(); });
+  if (!producers_.empty()) look_for_idle();
 }
 
 void KafkaChannel::wait_elsewhere(std::function<void()> task) {

@@ -10,6 +10,7 @@
 #include <librdkafka/rdkafka.h>
 #include <sys/socket.h>
 
+#include "engine/base/locked_memory.h"
 #include "engine/base/sha256.h"
 
 namespace sidecast::kafka {
@@ -17,8 +18,10 @@ namespace {
 
 constexpr std::string_view kScheme = "kafka://";
 constexpr std::size_t kEventsPerPass = 64;
-// Far above what a destination may have under way: a bound all the same.
+// What is under way is bounded by the channel; of one request that is larger, this has to take all.
 constexpr const char* kQueueKilobytesMax = "131072";
+
+constexpr std::size_t kFingerprintBytes = 16U << 10U;
 
 using Conf = std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)>;
 using Queue = std::unique_ptr<rd_kafka_queue_t, decltype(&rd_kafka_queue_destroy)>;
@@ -86,10 +89,6 @@ Response::Failure failure_of(rd_kafka_resp_err_t error) {
 
 }  // namespace
 
-bool is_fatal(std::string_view code) noexcept {
-  return code == "_FATAL" || code == "_FENCED";
-}
-
 bool is_size(std::string_view code) noexcept {
   return code == "MSG_SIZE_TOO_LARGE" || code == "RECORD_LIST_TOO_LARGE";
 }
@@ -122,6 +121,7 @@ Result<Connection> Connection::of(const Request& request, const TransferOptions&
 
 std::string Connection::fingerprint() const {
   std::string all;
+  all.reserve(kFingerprintBytes);  // what grows leaves copies behind
   const auto add = [&all](std::string_view part) {
     all += std::to_string(part.size()) + ':';
     all += part;
@@ -138,7 +138,9 @@ std::string Connection::fingerprint() const {
   add(egress == Egress::kTenant ? "tenant" : "operator");
   // Two lists that are equal lie at one place, unless the config was read anew in between.
   add(std::to_string(reinterpret_cast<std::uintptr_t>(egress_allowed.get())));
-  return to_hex(as_bytes(sha256(all)));
+  std::string hash = to_hex(as_bytes(sha256(all)));
+  wipe(all.data(), all.size());
+  return hash;
 }
 
 // ---- librdkafka's callbacks ---------------------------------------------------------------------
@@ -246,6 +248,7 @@ std::string_view Client::produce(const KeyedMessage& message, const std::vector<
     std::free(value);
     rd_kafka_headers_destroy(all);
   }
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) note_fatal();
   return name_of(error);
 }
 
@@ -262,7 +265,8 @@ bool Client::serve(const std::function<void(void* tag, std::string_view code)>& 
       // A broker's own answer, whatever it says.
       if (message->err >= RD_KAFKA_RESP_ERR_NO_ERROR) {
         has_reached_broker_ = true;
-        trouble_ = {};
+        // What is fatal stays so, whatever was under way is answered.
+        if (!is_fatal_) trouble_ = {};
         // relaxed: see connect().
         shared_->is_address_refused.store(false, std::memory_order_relaxed);
       }
@@ -272,14 +276,19 @@ bool Client::serve(const std::function<void(void* tag, std::string_view code)>& 
   return true;
 }
 
+// What is fatal may be told by its own name as well.
+void Client::note_fatal() {
+  std::array<char, 8> words{};
+  const rd_kafka_resp_err_t code = rd_kafka_fatal_error(handle_, words.data(), words.size());
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  is_fatal_ = true;
+  trouble_ = {.failure = Response::Failure::kOther, .code = name_of(code), .is_hopeless = true};
+}
+
 void Client::note_error(int error) {
-  auto code = static_cast<rd_kafka_resp_err_t>(error);
-  if (code == RD_KAFKA_RESP_ERR__FATAL) {
-    std::array<char, 8> words{};
-    code = rd_kafka_fatal_error(handle_, words.data(), words.size());
-    trouble_ = {.failure = Response::Failure::kOther, .code = name_of(code), .is_hopeless = true};
-    return;
-  }
+  note_fatal();
+  if (is_fatal_) return;
+  const auto code = static_cast<rd_kafka_resp_err_t>(error);
   const bool is_down = code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
   // That all are down comes last, after the reason.
   if (!is_down || trouble_.code.empty()) {
@@ -291,6 +300,10 @@ void Client::note_error(int error) {
     trouble_.failure = Response::Failure::kRefusedAddress;
   }
   if (is_down && !has_reached_broker_) trouble_.is_hopeless = true;
+}
+
+void Client::break_for_test() {
+  rd_kafka_test_fatal_error(handle_, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, "test");
 }
 
 std::string_view Client::ask_for_topic(std::chrono::milliseconds wait, int& partitions) {

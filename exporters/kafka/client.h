@@ -18,6 +18,7 @@
 #include "engine/base/result.h"
 #include "exporters/exporter.h"
 #include "exporters/http/loop.h"
+#include "exporters/wipe.h"
 
 struct rd_kafka_s;
 struct rd_kafka_topic_s;
@@ -26,6 +27,13 @@ namespace sidecast::kafka {
 
 // Where to, and how: all that clients differ by.
 struct Connection {
+  Connection() = default;
+  ~Connection() { wipe_values(settings); }
+  Connection(const Connection&) = default;
+  Connection(Connection&&) = default;
+  Connection& operator=(const Connection&) = default;
+  Connection& operator=(Connection&&) = default;
+
   std::string brokers;  // host:port,host:port
   std::string topic;
   std::vector<Header> settings;  // librdkafka's properties; may hold secrets
@@ -47,12 +55,11 @@ struct Connection {
 struct Trouble {
   Response::Failure failure = Response::Failure::kNone;
   std::string_view code;  // one of librdkafka's names; static storage
-  // It has never reached a broker, so no message of it can have arrived.
+  // It has never reached a broker, so no message of it can have arrived; or it is broken for good,
+  // and another one may not be.
   bool is_hopeless = false;
 };
 
-// The client is of no more use: another one may be.
-[[nodiscard]] bool is_fatal(std::string_view code) noexcept;
 // A broker refused a batch of messages for its size: any of them may be the reason, or their sum.
 [[nodiscard]] bool is_size(std::string_view code) noexcept;
 // Nothing refused it; the trouble of that time is the reason.
@@ -84,6 +91,8 @@ class Client {
 
   // Asks for the topic's metadata, waiting: empty, or the code of what is wrong. `partitions` says
   // how many it has.
+  // As if brokers had told it that another producer took its place.
+  void break_for_test();
   [[nodiscard]] std::string_view ask_for_topic(std::chrono::milliseconds wait, int& partitions);
 
  private:
@@ -97,11 +106,13 @@ class Client {
   struct Calls;  // librdkafka's callbacks
   Client() = default;
   void note_error(int error);
+  void note_fatal();
 
   std::unique_ptr<Shared> shared_;
   rd_kafka_s* handle_ = nullptr;
   rd_kafka_topic_s* topic_ = nullptr;
   bool has_reached_broker_ = false;
+  bool is_fatal_ = false;
   Trouble trouble_;
 };
 

@@ -3,13 +3,19 @@
 #include "exporters/kafka/channel.h"
 
 #include <algorithm>
+#include <fstream>
 #include <set>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/support/kafka_cluster.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/http/loop_fixture.h"
 
 namespace sidecast::test {
@@ -21,6 +27,9 @@ constexpr const char* kHungry = "127.0.0.1:1";  // nobody listens there
 
 class KafkaChannelTest : public LoopTest {
  protected:
+  explicit KafkaChannelTest(HttpLoop::Settings settings = {.user_agent = "test/1"})
+      : LoopTest(std::move(settings)) {}
+
   static std::vector<Header> settings(std::vector<Header> more = {}) {
     std::vector<Header> all = {{"enable.idempotence", "true"},
                                {"acks", "all"},
@@ -55,6 +64,13 @@ class KafkaChannelTest : public LoopTest {
     request.settings = settings();
     request.messages = {kept, &kept->messages};
     request.keep_alive = kept;
+    return request;
+  }
+  static Request request_of_one_key(const std::string& brokers, std::size_t count) {
+    Request request = request_of(brokers, count);
+    auto messages = std::make_shared<std::vector<KeyedMessage>>(*request.messages);
+    for (KeyedMessage& message : *messages) message.key = "key";
+    request.messages = std::move(messages);
     return request;
   }
   static Request probe_of(const std::string& brokers) {
@@ -153,6 +169,16 @@ TEST_F(KafkaChannelTest, BatchThatABrokerRefusesForItsSizeIsSentMessageByMessage
   EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 50)).response), 50U);
   EXPECT_EQ(values_in(cluster).size(), 50U) << "and nothing twice";
   EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 10)).response), 10U);
+}
+
+TEST_F(KafkaChannelTest, OneMessageThatIsTooLargeDoesNotSendAllOthersByThemselves) {
+  KafkaCluster cluster(1);
+  cluster.fail_next({RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE});
+  // One key, one partition, one batch; by themselves the first is refused and the rest is taken.
+  EXPECT_EQ(stored_count(send(request_of_one_key(cluster.brokers(), 50)).response), 49U);
+  cluster.fail_next({RD_KAFKA_RESP_ERR_INVALID_RECORD});
+  const Response response = send(request_of_one_key(cluster.brokers(), 50)).response;
+  EXPECT_LT(stored_count(response), 49U) << "they were a batch again";
 }
 
 TEST_F(KafkaChannelTest, MessageThatABrokerRefusesByItselfIsTooLarge) {
@@ -290,6 +316,147 @@ TEST_F(KafkaChannelTest, LoopEndsAtOnceWhateverIsUnderWay) {
   });
   stop();
   EXPECT_FALSE(is_answered);
+}
+
+// Brokers that hang: the system takes connections, and nobody reads from them.
+class SilentListener {
+ public:
+  SilentListener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<const sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(socket_, 1000), 0);
+    EXPECT_EQ(::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    brokers_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  }
+  ~SilentListener() { ::close(socket_); }
+  SilentListener(const SilentListener&) = delete;
+  SilentListener& operator=(const SilentListener&) = delete;
+  [[nodiscard]] const std::string& brokers() const noexcept { return brokers_; }
+
+ private:
+  int socket_;
+  std::string brokers_;
+};
+
+TransferOptions options_of(const std::string& destination, Standing standing) {
+  TransferOptions options;
+  options.timeout = std::chrono::minutes(5);
+  options.destination = destination;
+  options.standing = standing;
+  return options;
+}
+
+TEST_F(KafkaChannelTest, DeadClustersLeaveProducersToThoseThatAnswerAndToThoseThatAreNew) {
+  const SilentListener silent;
+  const KafkaCluster cluster;
+  bool is_dead_answered = false;
+  on_loop([&] {
+    for (int i = 0; i < 200; ++i) {
+      loop_.send(request_of(silent.brokers(), 1),
+                 options_of("dead " + std::to_string(i), {.is_proven = false, .failures = 1}),
+                 [&](const Response&, const TransferTimes&) {
+                   with_lock([&] { is_dead_answered = true; });
+                 });
+    }
+  });
+  EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 3), options_of("live", {})).response),
+            3U);
+  with_lock([&] { EXPECT_FALSE(is_dead_answered) << "it had to wait for one of them"; });
+  EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 3),
+                              options_of("new", {.is_proven = false, .failures = 0}))
+                             .response),
+            3U);
+  stop();
+}
+
+TEST_F(KafkaChannelTest, HostileCertificatesThatAreNeverReadHoldUpNobody) {
+  const TempDir directory;
+  const std::string fifo = directory.file("ca.pem");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const KafkaCluster cluster;
+  Request request = request_of(cluster.brokers(), 1);
+  request.settings.push_back({"security.protocol", "ssl"});
+  TransferOptions options = options_of("slow", {});
+  options.ca_file = fifo;
+  bool is_answered = false;
+  on_loop([&] {
+    loop_.send(std::move(request), options, [&](const Response& response, const TransferTimes&) {
+      EXPECT_EQ(response.failure, Failure::kOther);
+      EXPECT_FALSE(response.failure_text.empty());
+      with_lock([&] { is_answered = true; });
+    });
+  });
+  EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 3), options_of("live", {})).response),
+            3U);
+  std::ofstream(fifo) << "no certificate";
+  wait([&] { return is_answered; });
+}
+
+class NarrowKafkaTest : public KafkaChannelTest {
+ protected:
+  NarrowKafkaTest() : KafkaChannelTest({.copied_bytes_max = 100'000, .user_agent = "test/1"}) {}
+};
+
+TEST_F(NarrowKafkaTest, WhatIsCopiedIsBoundedAndNobodyIsForgotten) {
+  const SilentListener silent;
+  const KafkaCluster cluster;
+  const std::string large(30'000, 'x');
+  bool is_silent_answered = false;
+  TransferOptions options = options_of("silent", {});
+  options.timeout = std::chrono::seconds(2);
+  on_loop([&] {
+    // The second would have more under way than is left.
+    for (int i = 0; i < 2; ++i) {
+      loop_.send(request_of(silent.brokers(), 2, {large, large}), options,
+                 [&](const Response&, const TransferTimes&) {
+                   with_lock([&] { is_silent_answered = true; });
+                 });
+    }
+  });
+  EXPECT_EQ(stored_count(
+                send(request_of(cluster.brokers(), 1, {large}), options_of("small", {})).response),
+            1U);
+  with_lock([&] { EXPECT_FALSE(is_silent_answered) << "there was room for it"; });
+  std::vector<Request> requests;
+  for (int i = 0; i < 20; ++i) requests.push_back(request_of(cluster.brokers(), 2, {large, large}));
+  for (const Answer& answer : send_all(std::move(requests), options_of("large", {}))) {
+    EXPECT_EQ(stored_count(answer.response), 2U);
+  }
+  with_lock([&] { EXPECT_TRUE(is_silent_answered) << "there was no room beside it"; });
+  stop();
+}
+
+TEST(KafkaClient, WhatIsFatalStaysSoWhateverIsAnsweredLater) {
+  KafkaCluster cluster(1);
+  kafka::Connection connection;
+  connection.brokers = cluster.brokers();
+  connection.topic = KafkaCluster::kTopic;
+  connection.settings = {{"enable.idempotence", "true"}};
+  auto client = kafka::Client::open(connection, kafka::Client::Batches::kMany, {});
+  ASSERT_TRUE(client);
+  std::vector<std::string_view> reports;
+  const auto serve_until = [&](const std::function<bool()>& is_done) {
+    const Instant deadline = monotonic_now() + kWatchdog;
+    while (!is_done() && monotonic_now() < deadline) {
+      static_cast<void>(
+          (*client)->serve([&](void*, std::string_view code) { reports.push_back(code); }));
+    }
+  };
+  const KeyedMessage message{.key = "key", .value = {Bytes("value")}};
+  ASSERT_EQ((*client)->produce(message, {}, nullptr), "");
+  serve_until([&] { return reports.size() == 1; });
+  rd_kafka_mock_broker_set_rtt(cluster.mock(), -1, 500);
+  ASSERT_EQ((*client)->produce(message, {}, nullptr), "");
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // it is on its way
+  (*client)->break_for_test();
+  serve_until([&] { return (*client)->trouble().is_hopeless && reports.size() == 2; });
+  EXPECT_EQ(reports, (std::vector<std::string_view>{"", ""}));
+  EXPECT_TRUE((*client)->trouble().is_hopeless);
+  EXPECT_NE((*client)->produce(message, {}, nullptr), "");
+  EXPECT_TRUE((*client)->trouble().is_hopeless);
 }
 
 TEST_F(KafkaChannelTest, ManyRequestsAtOnceAreEachAnsweredForTheirOwn) {
