@@ -14,9 +14,28 @@ namespace {
 constexpr std::string_view kKey = "destinations";
 constexpr std::size_t kIndentUsual = 2;
 
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+}
+
+// Only these quotes know escapes: between others a line break would be another line of the file.
+std::string in_double_quotes(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (is_control(c)) {
+      quoted += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      continue;
+    }
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
 // A value in a block map: lists and maps as they were given, plain words as they are, all else in
-// single quotes.
+// quotes.
 std::string yaml_value(std::string_view text) {
+  if (std::any_of(text.begin(), text.end(), is_control)) return in_double_quotes(text);
   if (text.starts_with('[') || text.starts_with('{')) return std::string(text);
   const bool is_plain =
       !text.empty() && text.front() != '-' && std::all_of(text.begin(), text.end(), [](char c) {

@@ -67,12 +67,13 @@ std::shared_ptr<const Batch> test_batch(const DestinationConfig& destination, Ti
                            .span_count = span_count});
   if (format.hash_records) batch.record_hashes.push_back(sha256(test->encoded.view()));
   batch.content_type = format.encoder->content_type;
-  const Bytes pieces[] = {format.encoder->prefix, test->encoded.view(), format.encoder->suffix};
+  const Bytes pieces[] = {format.prefix(), test->encoded.view(), format.suffix()};
   for (const Bytes piece : pieces) batch.uncompressed_bytes += piece.size();
   if (format.whole_batch) {
     Compressor compressor;
     batch.body =
         std::make_shared<const std::string>(compressor.compress(format.compression, pieces));
+    if (format.hash_body) batch.body_hash = sha256(*batch.body);
     batch.content_encoding = content_encoding(format.compression);
   }
   return {test, &batch};

@@ -1,12 +1,14 @@
 // Changes to a config's text: all else stays as it stands.
 #include "tools/sidecast/config_edit.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <yaml-cpp/yaml.h>
 
 #include "tests/unit/tools/scratch.h"
 #include "tools/sidecast/replace_file.h"
@@ -77,6 +79,17 @@ TEST(ConfigEdit, HostileValuesStayValues) {
   const auto text = add_destination_to("", {{"name", "it's # a: [b]"}, {"note", "x\n- y"}});
   ASSERT_TRUE(text);
   EXPECT_NE(text->find("name: 'it''s # a: [b]'"), std::string::npos) << *text;
+  EXPECT_NE(text->find(R"(note: "x\x0a- y")"), std::string::npos) << *text;
+}
+
+TEST(ConfigEdit, HostileLineBreaksAddNoLine) {
+  for (const char* value : {"a\nevil: 1", "[a,\nevil: 1]", "{a: \"b\",\r\n- c}", "\\\"\n", "\n"}) {
+    const auto text = add_destination_to("", {{"name", value}});
+    ASSERT_TRUE(text);
+    EXPECT_EQ(std::count(text->begin(), text->end(), '\n'), 2) << *text;
+    EXPECT_EQ(text->find('\r'), std::string::npos) << *text;
+    EXPECT_EQ(YAML::Load(*text)["destinations"][0]["name"].as<std::string>(), value) << *text;
+  }
 }
 
 TEST(ConfigEdit, SealedValuesAreReplacedWhereverTheyStand) {

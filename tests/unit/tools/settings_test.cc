@@ -10,6 +10,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/bytes.h"
+#include "engine/base/sha256.h"
+#include "tests/support/http_server.h"
 #include "tests/unit/tools/program.h"
 #include "tests/unit/tools/scratch.h"
 
@@ -115,6 +118,29 @@ TEST_F(SettingsTest, SendTraceArrivesMarked) {
   static_cast<void>(sink_->wait());
   EXPECT_NE(text_of(scratch_.file("spans.jsonl")).find("sidecast-connection-test"),
             std::string::npos);
+}
+
+// Their requests are signed over the body's digest.
+TEST_F(SettingsTest, SendTraceReachesFirehoseAndABucketOfBatches) {
+  test::HttpServer server;
+  server.set_default({.headers = {{"content-type", "application/x-amz-json-1.1"}},
+                      .body = R"({"FailedPutCount":0,"RequestResponses":[{"RecordId":"a"}]})"});
+  const std::string keys = "endpoint: '" + server.url() +
+                           "', region: eu-west-1, access_key_id: AKIA, secret_access_key: s3cr3t";
+  put("sidecast.yaml", "destinations:\n- {name: stream, type: firehose, stream: traces, " + keys +
+                           "}\n- {name: bucket, type: s3, bucket: traces, objects: batch, " + keys +
+                           "}\n");
+  for (const char* name : {"stream", "bucket"}) {
+    const Ended ended = run({"test", name, "--send-trace", "--config", config()});
+    EXPECT_EQ(ended.exit_code, 0) << ended.out;
+  }
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 2U);
+  for (const test::ReceivedRequest& request : requests) {
+    EXPECT_EQ(request.header("x-amz-content-sha256"), to_hex(as_bytes(sha256(request.body))));
+    EXPECT_FALSE(request.body.empty());
+  }
+  EXPECT_EQ(json::parse(requests[0].body)["DeliveryStreamName"], "traces");
 }
 
 TEST_F(SettingsTest, AddSavesWhatPassedAndKeepsTheFile) {
