@@ -20,6 +20,7 @@ import threading
 import time
 import unittest
 
+import advertising_broker
 import end_to_end
 import gateway
 import pipeline
@@ -142,9 +143,11 @@ class EgressTest(end_to_end.EndToEndTest):
         self.tenants = self.pipeline.folder / "tenants.d"
         self.tenants.mkdir()
 
-    def start(self, hosts, operators=(), **environment):
+    def start(self, hosts, operators=(), kafka=None, **environment):
         destinations = [{"name": name, "type": "otlp", "endpoint": f"http://{host}:{self.receiver.port}/{name}",
                          "traces_path": "/", "batch_records_max": 1} for name, host in hosts.items()]
+        if kafka is not None:
+            destinations.append({"name": "stream", "type": "kafka", "brokers": kafka, "timeout": "4s"})
         (self.tenants / "acme.yaml").write_text(json.dumps({"account": "acme", "destinations": destinations}))
         self.pipeline.write_config(list(operators), destinations_dir=str(self.tenants), batch_age_max="20ms")
         command = [end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config]
@@ -224,6 +227,23 @@ class EgressTest(end_to_end.EndToEndTest):
             time.sleep(NAME_AGE_S + 0.5)
         self.assertGreater(turn[0], 2)
         self.assertEqual(self.receiver.private(), [])
+        engine.kill()
+
+
+    def test_a_broker_that_names_a_private_one_is_not_followed(self):
+        """Kafka's clients go where the cluster sends them: the address that was written down is the smaller part."""
+        private = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(private.close)
+        broker = advertising_broker.AdvertisingBroker(PUBLIC, private.getsockname())
+        self.addCleanup(broker.close)
+        engine = self.start({}, kafka=broker.brokers)
+        self.write()
+        pipeline.wait_until(lambda: broker.asked > 0, "a question for the topic's brokers")
+        self.wait_for_trouble("acme/stream")
+        self.assertIn("address not allowed", self.assert_told_once(engine, "acme/stream"))
+        private.settimeout(0)
+        with self.assertRaises(BlockingIOError, msg="the private address was connected to"):
+            private.accept()
         engine.kill()
 
 
