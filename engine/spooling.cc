@@ -61,6 +61,8 @@ Spooling::Spooling(const Config& config, Context context, std::unique_ptr<stage:
           .body_bytes_total = &context_.body_bytes_total,
           .post = [this](std::function<void()> task) { context_.loop.post(std::move(task)); },
           .relieve = context_.relieve,
+          .reclaim =
+              [this] { context_.loop.post([this] { deliverer_->spool()->take_read_back(); }); },
           .restored =
               [this](const SealedBatchPtr& sealed) { deliverer_->spool()->restored(sealed); }});
 }
@@ -68,7 +70,7 @@ Spooling::Spooling(const Config& config, Context context, std::unique_ptr<stage:
 void Spooling::recover(const std::vector<std::unique_ptr<stage::Segment>>& segments) {
   std::uint64_t last = 0;
   for (const auto& segment : segments) {
-    if (segment->key().worker != spool::kStageWriter) continue;
+    if (!spool::is_read_back(segment->key())) continue;
     last = std::max(last, segment->key().sequence);
   }
   spooler_->recover(last);
@@ -93,7 +95,9 @@ void Spooling::stop(std::vector<stage::Segment*> segments, const Plan& plan, Ins
   thread_.join();
   spooler_->abandon();
   if (spooler_->is_open() && context_.stage.unsettled() > 0) {
-    for (const auto& segment : spooler_->writer().segments()) segments.push_back(segment.get());
+    for (const stage::StageWriter* const writer : spooler_->writers()) {
+      for (const auto& segment : writer->segments()) segments.push_back(segment.get());
+    }
     const std::uint64_t records = spool::spool_leftovers(
         segments, *spooler_, plan, context_.ledger,
         [this](const auto& put, const auto& parts) { deliverer_->spool()->commit(put, parts); },

@@ -134,7 +134,9 @@ void Deliverer::use_spool(spool::Spooler& spooler, std::chrono::milliseconds aft
                                                          .settler = settler_,
                                                          .spooler = spooler,
                                                          .after = after});
-  read_back_ = [this](const PlannedDestination& destination) { gate_->read_back(destination); };
+  read_back_ = [this](const PlannedDestination& destination, bool is_probe) {
+    gate_->read_back(destination, is_probe);
+  };
   for (const auto& [slot, index] : plan_->enabled_by_slot) {
     if (outlets_[slot]->has_spooled()) busy_.insert(slot);
   }

@@ -84,7 +84,7 @@ class Deliverer {
   Outlet::Refreeze refreeze_;
   fates::FateLog fates_;
   // Empty: no spool.
-  std::function<void(const PlannedDestination&)> read_back_;
+  std::function<void(const PlannedDestination&, bool is_probe)> read_back_;
   std::vector<std::unique_ptr<Outlet>> outlets_;  // by slot of the ledger; null = there is none
   std::set<DestinationIndex> busy_;               // whose outlet is not quiet
   std::unique_ptr<SpoolGate> gate_;               // null: no spool

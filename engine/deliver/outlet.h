@@ -55,7 +55,8 @@ class Outlet {
     const std::chrono::seconds& give_up_after;
     fates::FateLog fates;
     // Asks for the oldest batch that is spooled for a destination; empty: there is no spool.
-    const std::function<void(const PlannedDestination&)>& read_back;
+    // With whether it is to find out whether that destination takes something again.
+    const std::function<void(const PlannedDestination&, bool is_probe)>& read_back;
   };
 
   Outlet(PlannedDestination destination, Context context);
@@ -88,6 +89,8 @@ class Outlet {
   [[nodiscard]] std::optional<RecordRange> take_for_spool(bool delivers);
   // That batch, if it waits whole.
   [[nodiscard]] std::optional<RecordRange> take_for_spool(const SealedBatch* sealed);
+  // Records that the spooler has staged and that are not under way.
+  [[nodiscard]] std::optional<RecordRange> take_read_back();
   // Waiting for its turn, but not yet tried, since before that instant; null = none.
   [[nodiscard]] const SealedBatch* waiting_since(Instant before) const noexcept;
   // The spool did not take them.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/deliver/outlet.h"
+#include "engine/spool/spooler.h"
 
 namespace sidecast {
 namespace {
@@ -16,6 +17,8 @@ constexpr std::size_t kLookAhead = 4;
 // Of so many turns one is for what is new, while there is older work from the spool.
 constexpr std::size_t kTurns = 4;
 constexpr std::chrono::milliseconds kAskPause{200};
+// After something went back since others wanted the room: it shall not go to and fro.
+constexpr std::chrono::seconds kGivenBackPause{2};
 
 }  // namespace
 
@@ -43,9 +46,10 @@ void Outlet::ask_for_spooled() {
   const bool is_ok = state_ == DestinationState::kOk;
   if (!is_ok && !(idle() && breaker_.may_send(now))) return;
   const std::size_t wanted = is_ok ? kLookAhead : 1;
-  while (restored_.size() + asked_ < wanted) {
+  // An engine that ends answers at once, and says when to ask again.
+  while (restored_.size() + asked_ < wanted && now >= ask_again_) {
     ++asked_;
-    context_.read_back(destination_);
+    context_.read_back(destination_, !is_ok);
   }
 }
 
@@ -110,9 +114,38 @@ std::optional<RecordRange> Outlet::take_for_spool(const SealedBatch* sealed) {
   return taken;
 }
 
-const SealedBatch* Outlet::waiting_since(Instant before) const noexcept {
-  const bool is_old = !waiting_.empty() && waiting_.front()->sealed_at < before;
-  return is_old ? waiting_.front().get() : nullptr;
+std::optional<RecordRange> Outlet::take_read_back() {
+  const auto is_one = [](const SealedBatchPtr& sealed) {
+    return spool::is_read_back(sealed->entries.front().segment->key());
+  };
+  std::optional<RecordRange> taken;
+  const auto ready = std::find_if(ready_.begin(), ready_.end(), [&](const Send& send) {
+    return !send.is_piece && is_one(send.sealed);
+  });
+  if (ready != ready_.end()) {
+    taken = range_of(*ready);
+    ready_.erase(ready);
+  }
+  for (auto* const queue : {&restored_, &waiting_}) {
+    if (taken) break;
+    // The newest first: what is left is in its order.
+    const auto found = std::find_if(queue->rbegin(), queue->rend(), is_one);
+    if (found == queue->rend()) continue;
+    taken = RecordRange{*found, 0, (*found)->entries.size()};
+    queue->erase(std::next(found).base());
+  }
+  if (taken) ask_again_ = monotonic_now() + kGivenBackPause;
+  if (taken) retire(taken->sealed, taken->count);
+  return taken;
+}
+
+const SealedBatch* Outlet::waiting_since(
+    Instant before, const std::function<bool(const SealedBatch&)>& is_such) const {
+  for (const SealedBatchPtr& sealed : waiting_) {
+    if (sealed->sealed_at >= before) break;
+    if (is_such(*sealed)) return sealed.get();
+  }
+  return nullptr;
 }
 
 // Its requests were made before a reload that may have come meanwhile, so they are made anew.

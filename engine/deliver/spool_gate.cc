@@ -44,6 +44,19 @@ void SpoolGate::hand_over_aged(Instant now) {
   }
 }
 
+void SpoolGate::take_read_back() {
+  const Instant now = monotonic_now();
+  for (const DestinationIndex slot : context_.busy) {
+    Outlet& outlet = *context_.outlets[slot];
+    if (outlet.delivers(now)) continue;
+    while (takes() == Spooler::Taking::kYes) {
+      const auto taken = outlet.take_read_back();
+      if (!taken) break;
+      hand_over(*taken, outlet, now);
+    }
+  }
+}
+
 void SpoolGate::hand_over(const RecordRange& first, Outlet& outlet, Instant now) {
   const SealedBatchPtr sealed = first.sealed;
   const Group& group = sealed->group->group;
@@ -133,7 +146,7 @@ void SpoolGate::hold(const RecordRange& range, const PlannedMember& member) {
   context_.held.add(std::move(records), wall_now());
 }
 
-void SpoolGate::read_back(const PlannedDestination& destination) {
+void SpoolGate::read_back(const PlannedDestination& destination, bool is_probe) {
   const DestinationIndex slot = destination.slot;
   const auto answered = [this, slot](bool found) {
     if (Outlet* const outlet = outlet_of(slot)) outlet->read_back_answered(found);
@@ -144,12 +157,14 @@ void SpoolGate::read_back(const PlannedDestination& destination) {
   }
   const std::pair wish(slot, destination.group->slot);
   ++asked_[wish];
-  context_.spooler.read_back(
-      {.group = destination.group, .bit = destination.group->bit_of(slot), .destination = slot},
-      [this, wish, answered](bool found) {
-        if (--asked_[wish] == 0) asked_.erase(wish);
-        answered(found);
-      });
+  context_.spooler.read_back({.group = destination.group,
+                              .bit = destination.group->bit_of(slot),
+                              .destination = slot,
+                              .is_probe = is_probe},
+                             [this, wish, answered](bool found) {
+                               if (--asked_[wish] == 0) asked_.erase(wish);
+                               answered(found);
+                             });
 }
 
 void SpoolGate::restored(const SealedBatchPtr& sealed) {

@@ -43,8 +43,11 @@ class SpoolGate {
   // What has waited for too long for destinations that do not take it.
   void hand_over_aged(Instant now);
 
+  // What was read back for destinations that do not take it: others want the room.
+  void take_read_back();
+
   // Asks for the oldest batch of that destination, to be staged for the group it has now.
-  void read_back(const PlannedDestination& destination);
+  void read_back(const PlannedDestination& destination, bool is_probe);
   void restored(const SealedBatchPtr& sealed);
   // For which the spooler may still stage something: their slots must not be freed.
   [[nodiscard]] bool asks_for(DestinationIndex slot) const;

@@ -39,6 +39,7 @@ namespace sidecast::spool {
 struct FrameRef {
   std::uint64_t sequence = 0;  // of the segment
   std::uint32_t ordinal = 0;
+  bool operator==(const FrameRef&) const = default;
 };
 
 class Spool {

@@ -26,8 +26,12 @@ constexpr std::chrono::milliseconds kIdleSleep{50};
 // So long a wish waits for room in the stage before the destination is told to ask again.
 constexpr std::chrono::seconds kRoomPatience{1};
 constexpr std::array<int, 2> kWantOfRoom = {ENOSPC, EDQUOT};
-// Part of the stage for what is read back.
+// Parts of the stage for what is read back: for destinations that deliver, and, so that one that
+// is slow keeps none of the others waiting, for the only batch of one of these; and for probes.
 constexpr std::uint64_t kStageShare = 4;
+constexpr std::uint64_t kOnlyBatchShare = 2;
+constexpr std::uint64_t kProbeShare = 8;
+constexpr std::chrono::milliseconds kReclaimPause{100};
 
 // Messages end with what the system said.
 bool is_for_want_of_room(const Error& error) {
@@ -42,6 +46,7 @@ Spooler::Spooler(Settings settings, const std::string& state_directory, Context 
     : context_(std::move(context)),
       spool_(std::move(settings), state_directory, *context_.ledger),
       writer_(*context_.stage, kStageWriter),
+      probes_(*context_.stage, kProbeWriter),
       freezer_(
           context_.budget.batch_bytes, *context_.body_bytes_total,
           [this](SealedBatchPtr sealed) {
@@ -51,6 +56,7 @@ Spooler::Spooler(Settings settings, const std::string& state_directory, Context 
 
 void Spooler::recover(std::uint64_t stage_sequence) {
   writer_.start_after(stage_sequence);
+  probes_.start_after(stage_sequence);
   if (Status opened = spool_.open(); !opened) {
     note_failure(opened.error(), monotonic_now());
     return;
@@ -226,27 +232,47 @@ void Spooler::commit(const std::vector<Part>& parts) {
 
 // ---- Back into the stage ------------------------------------------------------------------------
 
+// Each in its turn: one for which there is no room keeps no other waiting.
 void Spooler::serve_wishes(Instant now) {
-  while (!wishes_.empty()) {
-    Waiting& next = wishes_.front();
-    const Outcome outcome = restage_oldest(next.wish);
+  bool lacks_room = false;
+  for (auto next = wishes_.begin(); next != wishes_.end();) {
+    const Outcome outcome = restage_oldest(*next);
     if (outcome == Outcome::kNoRoom) {
-      if (now - next.since < kRoomPatience) {
-        context_.relieve();
-        return;
+      lacks_room = true;
+      if (now - next->since < kRoomPatience) {
+        ++next;
+        continue;
       }
-      writer_.forgo();
+      writer_for(next->wish).forgo();
     }
-    context_.post([answered = std::move(next.answered), found = outcome == Outcome::kRestaged] {
+    context_.post([answered = std::move(next->answered), found = outcome == Outcome::kRestaged] {
       answered(found);
     });
-    wishes_.pop_front();
+    next = wishes_.erase(next);
   }
+  if (!lacks_room) return;
+  context_.relieve();
+  if (now < reclaim_again_) return;
+  reclaim_again_ = now + kReclaimPause;
+  context_.reclaim();
 }
 
-Spooler::Outcome Spooler::restage_oldest(const Wish& wish) {
+// In the share of the stage that is for such, and in the stage.
+bool Spooler::make_room(const Wish& wish, std::uint64_t bytes) {
+  stage::StageWriter& writer = writer_for(wish);
+  if (!writer.segments().empty() && !writer.has_room(bytes)) {
+    const std::uint64_t share = wish.is_probe                          ? kProbeShare
+                                : in_stage_.contains(wish.destination) ? kStageShare
+                                                                       : kOnlyBatchShare;
+    if (writer.bytes() + bytes > context_.budget.stage_bytes / share) return false;
+  }
+  return writer.reserve(bytes);
+}
+
+Spooler::Outcome Spooler::restage_oldest(Waiting& waiting) {
   if (!is_open()) return Outcome::kNothing;
-  while (const auto ref = spool_.oldest(wish.destination)) {
+  while (const auto ref = spool_.oldest(waiting.wish.destination)) {
+    if (waiting.ref == ref && !make_room(waiting.wish, waiting.bytes)) return Outcome::kNoRoom;
     const auto whole = spool_.read(*ref);
     if (!whole) {
       drop_damaged(*ref, whole.error().message());
@@ -257,7 +283,7 @@ Spooler::Outcome Spooler::restage_oldest(const Wish& wish) {
       drop_damaged(*ref, frame.error().message());
       continue;
     }
-    return restage(wish, *ref, *frame);
+    return restage(waiting, *ref, *frame);
   }
   return Outcome::kNothing;
 }
@@ -270,7 +296,8 @@ void Spooler::drop_damaged(FrameRef ref, const std::string& why) {
       lost, why);
 }
 
-Spooler::Outcome Spooler::restage(const Wish& wish, FrameRef ref, const Frame& frame) {
+Spooler::Outcome Spooler::restage(Waiting& waiting, FrameRef ref, const Frame& frame) {
+  const Wish& wish = waiting.wish;
   std::string plain;
   const auto records = cut_body(frame, plain);
   if (!records) {
@@ -290,11 +317,12 @@ Spooler::Outcome Spooler::restage(const Wish& wish, FrameRef ref, const Frame& f
         lost, bytes);
     return Outcome::kNothing;
   }
-  const bool is_first = writer_.segments().empty();
-  if (!is_first && writer_.bytes() + bytes > context_.budget.stage_bytes / kStageShare) {
+  if (!make_room(wish, bytes)) {
+    waiting.ref = ref;
+    waiting.bytes = bytes;
     return Outcome::kNoRoom;
   }
-  if (!writer_.reserve(bytes)) return Outcome::kNoRoom;
+  stage::StageWriter& writer = writer_for(wish);
 
   std::vector<stage::EntryRef> entries;
   bool fits = true;
@@ -303,17 +331,19 @@ Spooler::Outcome Spooler::restage(const Wish& wish, FrameRef ref, const Frame& f
     stage::EntryFields fields = frame.records[i].fields;
     fields.pending = std::uint64_t{1} << wish.bit;
     fields.group = wish.group->slot;
-    entries.push_back(writer_.append(fields, (*records)[i]));
+    entries.push_back(writer.append(fields, (*records)[i]));
     fits = fits && freezer_.fits(open, *entries.back().entry, *wish.group);
     open.add(entries.back());
   }
   const std::uint64_t bit = spool_.bit_of(ref, wish.destination);
-  writer_.note_heads(*context_.redo);
+  writer.note_heads(*context_.redo);
   spool_.note_left(*context_.redo, ref, bit);
   context_.redo->commit();
   SIDECAST_TEST_POINT("spool.restaged");
   spool_.left(ref, bit);
-  restaged_[entries.front().segment].push_back({.ref = ref, .bit = bit, .entries = entries});
+  restaged_[entries.front().segment].push_back(
+      {.ref = ref, .bit = bit, .destination = wish.destination, .entries = entries});
+  ++in_stage_[wish.destination];
 
   const auto age = std::max(wall_now() - timestamp_from_ns(frame.head.sealed_ns), Nanoseconds(0));
   const Instant sealed_at = monotonic_now() - std::chrono::duration_cast<Instant::duration>(age);
@@ -337,21 +367,28 @@ void Spooler::collect() {
       ++one.settled;
     }
     if (one.settled < one.entries.size()) return false;
-    spool_.settled(one.ref, one.bit);
+    settled(one);
     return true;
   };
   for (auto& [segment, frames] : restaged_) std::erase_if(frames, is_settled);
-  writer_.collect(true, [this](const stage::Segment& segment) {
-    const auto found = restaged_.find(&segment);
-    if (found == restaged_.end()) return;
-    for (const Restaged& one : found->second) spool_.settled(one.ref, one.bit);
-    restaged_.erase(found);
-  });
+  for (stage::StageWriter* const writer : {&writer_, &probes_}) {
+    writer->collect(true, [this](const stage::Segment& segment) {
+      const auto found = restaged_.find(&segment);
+      if (found == restaged_.end()) return;
+      for (const Restaged& one : found->second) settled(one);
+      restaged_.erase(found);
+    });
+  }
+}
+
+void Spooler::settled(const Restaged& one) {
+  spool_.settled(one.ref, one.bit);
+  if (--in_stage_[one.destination] == 0) in_stage_.erase(one.destination);
 }
 
 void Spooler::settle_restaged() {
   for (const auto& [segment, frames] : restaged_) {
-    for (const Restaged& one : frames) spool_.settled(one.ref, one.bit);
+    for (const Restaged& one : frames) settled(one);
   }
   restaged_.clear();
 }

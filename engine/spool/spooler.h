@@ -7,12 +7,15 @@
 //             -> sealed batches, as any others
 //
 // What is read back is the stage's again, in segments of the spooler's own, of which it may have a
-// share. Its place on disk is kept until they are settled, so that a power cut loses nothing.
+// share. Its place on disk is kept until they are settled, so that a power cut loses nothing. What
+// a destination that fails is tried with stands in other segments than what is delivered, so that
+// none of it holds those; and where room is wanted, it goes back to the disk.
 //
 // Threads: run() owns a thread; the marked functions may be called from any. Without that thread,
 // before it starts and once it has ended, the others belong to who starts and stops it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -20,6 +23,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -41,6 +45,10 @@ namespace sidecast::spool {
 
 // Of its segments in the stage, beside those of the workers.
 inline constexpr std::uint32_t kStageWriter = ledger::kWorkersMax;
+inline constexpr std::uint32_t kProbeWriter = kStageWriter + 1;
+[[nodiscard]] constexpr bool is_read_back(stage::SegmentKey key) noexcept {
+  return key.worker == kStageWriter || key.worker == kProbeWriter;
+}
 
 class Spooler {
  public:
@@ -53,7 +61,9 @@ class Spooler {
     std::atomic<std::uint64_t>* body_bytes_total = nullptr;
     std::function<void(std::function<void()>)> post;  // to the delivery thread
     std::function<void()> relieve;                    // asks for room in the stage; thread-safe
-    std::function<void(SealedBatchPtr)> restored;     // runs on the delivery thread
+    // Asks for what was read back for destinations that do not take it; thread-safe.
+    std::function<void()> reclaim;
+    std::function<void(SealedBatchPtr)> restored;  // runs on the delivery thread
   };
   Spooler(Settings settings, const std::string& state_directory, Context context);
 
@@ -106,6 +116,7 @@ class Spooler {
     PlannedGroupPtr group;
     std::uint8_t bit = 0;  // of the group's entries
     DestinationIndex destination = 0;
+    bool is_probe = false;  // of a destination that did not take the last one
   };
   // The oldest batch of that destination goes to `restored`, then `answered` runs on the delivery
   // thread, with whether there was one and room for it.
@@ -120,7 +131,9 @@ class Spooler {
   // What was written and never committed will not be.
   void abandon() { spool_.abandon_uncommitted(); }
   [[nodiscard]] bool is_open() const noexcept { return is_open_.load(std::memory_order_relaxed); }
-  [[nodiscard]] const stage::StageWriter& writer() const noexcept { return writer_; }
+  [[nodiscard]] std::array<const stage::StageWriter*, 2> writers() const noexcept {
+    return {&writer_, &probes_};
+  }
   void publish();
 
  private:
@@ -135,10 +148,14 @@ class Spooler {
     Wish wish;
     std::function<void(bool)> answered;
     Instant since;
+    // What there was no room for, so that it need not be read again to know.
+    std::optional<FrameRef> ref = std::nullopt;
+    std::uint64_t bytes = 0;
   };
   struct Restaged {
     FrameRef ref;
     std::uint64_t bit = 0;
+    DestinationIndex destination = 0;
     std::vector<stage::EntryRef> entries;
     std::size_t settled = 0;  // so many of them, at least
   };
@@ -150,10 +167,15 @@ class Spooler {
   [[nodiscard]] bool take_messages();
   void write_and_answer(const PutPtr& put, const std::function<void(std::vector<Part>)>& written);
   void serve_wishes(Instant now);
-  [[nodiscard]] Outcome restage_oldest(const Wish& wish);
-  [[nodiscard]] Outcome restage(const Wish& wish, FrameRef ref, const Frame& frame);
+  [[nodiscard]] stage::StageWriter& writer_for(const Wish& wish) noexcept {
+    return wish.is_probe ? probes_ : writer_;
+  }
+  [[nodiscard]] bool make_room(const Wish& wish, std::uint64_t bytes);
+  [[nodiscard]] Outcome restage_oldest(Waiting& waiting);
+  [[nodiscard]] Outcome restage(Waiting& waiting, FrameRef ref, const Frame& frame);
   void drop_damaged(FrameRef ref, const std::string& why);
   void collect();
+  void settled(const Restaged& one);
   void tick(Instant now);
   void try_open(Instant now);
   void note_failure(const Error& error, Instant now);
@@ -163,11 +185,14 @@ class Spooler {
   Context context_;
   Spool spool_;
   stage::StageWriter writer_;
+  stage::StageWriter probes_;
   Freezer freezer_;
   Compressor compressor_;
   std::deque<Waiting> wishes_;
   // What was restaged into each segment of ours, until it is settled.
   std::unordered_map<const stage::Segment*, std::vector<Restaged>> restaged_;
+  std::unordered_map<DestinationIndex, std::size_t> in_stage_;  // batches of them
+  Instant reclaim_again_{};
   Instant next_tick_{};
   Instant next_overdue_{};
   bool is_loss_told_ = false;

@@ -213,7 +213,7 @@ void StageWriter::adopt(std::vector<std::unique_ptr<Segment>> segments) {
 }
 
 bool StageWriter::reserve(std::uint64_t bytes) {
-  if (active_ != nullptr && active_->capacity() - tail_ >= bytes) return true;
+  if (has_room(bytes)) return true;
   release_active();
   std::unique_ptr<Segment> segment =
       stage_.open_segment({.worker = worker_, .sequence = next_sequence_}, bytes);

@@ -138,6 +138,10 @@ class StageWriter {
   // be staged by halves. False: the stage is at its limit (or the file system full); this writer
   // stands in line then: try again once something was settled, or forgo().
   [[nodiscard]] bool reserve(std::uint64_t bytes);
+  // In the segment that is written to: reserve() takes no other.
+  [[nodiscard]] bool has_room(std::uint64_t bytes) const noexcept {
+    return active_ != nullptr && active_->capacity() - tail_ >= bytes;
+  }
   // Leaves the line.
   void forgo() noexcept { stage_.leave_line(worker_); }
   // Stages one entry, uncommitted, in reserved room.
