@@ -40,7 +40,7 @@ void Engine::Impl::stop_spool(Instant deadline) {
   if (spooling == nullptr) return;
   std::vector<stage::Segment*> segments;
   for (const auto& worker : workers) worker->list_segments(segments);
-  spooling->stop(std::move(segments), *plan, deadline);
+  is_stuck = !spooling->stop(std::move(segments), *plan, deadline);
 }
 
 void Engine::Impl::submit(SealedBatchPtr sealed) {
@@ -148,6 +148,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
     }
     reloader.look(now);
     tap->look(now);
+    if (spooling != nullptr) spooling->look();
     if (options.drain) {
       if (deliverer->settled() != settled_before || stage->unsettled() != unsettled_before) {
         last_progress = now;
@@ -209,6 +210,10 @@ Result<std::unique_ptr<Engine>> Engine::open(RunningConfig config, Options optio
 
 bool Engine::run(const std::atomic<bool>& stop) {
   return impl_->run(stop);
+}
+
+bool Engine::is_stuck() const noexcept {
+  return impl_->is_stuck;
 }
 
 }  // namespace sidecast

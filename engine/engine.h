@@ -52,6 +52,9 @@ class Engine {
   // Runs until `stop` is set (by a signal handler) or, with `drain`, until all is done. True when
   // nothing is left in rings and stage.
   [[nodiscard]] bool run(const std::atomic<bool>& stop);
+  // After run(): a thread hangs on a disk that does not answer. The process can only be ended; this
+  // must not be destroyed.
+  [[nodiscard]] bool is_stuck() const noexcept;
 
  private:
   struct Impl;

@@ -93,6 +93,7 @@ struct Engine::Impl {
   std::atomic<bool> oversized_said{false};
   std::atomic<bool> room_asked{false};
   std::atomic<bool> room_is_urgent{false};
+  bool is_stuck = false;  // see Spooling::stop()
 };
 
 }  // namespace sidecast

@@ -135,7 +135,9 @@ Status Engine::Impl::recover() {
 
   if (spooling != nullptr) spooling->recover(*segments);
 
-  Recovery recovery = sort_entries(std::move(*segments), *plan, *ledger, *stage, worker_count);
+  Recovery recovery =
+      sort_entries(std::move(*segments), *plan, *ledger, *stage, worker_count, spooling != nullptr);
+  if (spooling != nullptr) spooling->adopt(std::move(recovery.read_back));
   if (redone || recovery.entries > 0) {
     log_info("recovered: {} staged records are still to be delivered{}", recovery.entries,
              redone ? ", an unfinished transaction was completed" : "");

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/spool/spooler.h"
 
 namespace sidecast {
 namespace {
@@ -133,7 +134,8 @@ void reconcile_rings(const std::vector<std::shared_ptr<shm::Ring>>& rings,
 }
 
 Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, const Plan& plan,
-                      const Ledger& ledger, stage::Stage& stage, std::size_t worker_count) {
+                      const Ledger& ledger, stage::Stage& stage, std::size_t worker_count,
+                      bool has_spooler) {
   Recovery recovery;
   recovery.workers.resize(worker_count);
   std::vector<std::map<PartKey, std::vector<stage::EntryRef>>> parts(worker_count);
@@ -165,7 +167,9 @@ Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments, con
         }
       }
     }
-    recovery.workers[worker].segments.push_back(std::move(segment));
+    const bool is_spoolers = has_spooler && spool::is_read_back(segment->key());
+    auto& segments_of_its = is_spoolers ? recovery.read_back : recovery.workers[worker].segments;
+    segments_of_its.push_back(std::move(segment));
   }
   for (std::size_t i = 0; i < worker_count; ++i) {
     for (auto& [key, entries] : parts[i]) {

@@ -21,6 +21,8 @@ struct Recovery {
   // By worker.
   std::vector<Worker::Recovered> workers;
   std::vector<HeldRecord> held;
+  // Of an earlier spooler, for the one that there is; without one, they are a worker's as well.
+  std::vector<std::unique_ptr<stage::Segment>> read_back;
   std::uint64_t entries = 0;  // still to be delivered
 };
 
@@ -44,6 +46,6 @@ void reconcile_rings(const std::vector<std::shared_ptr<shm::Ring>>& rings,
 // whatever group they are now. Counts them as unsettled in `stage`.
 [[nodiscard]] Recovery sort_entries(std::vector<std::unique_ptr<stage::Segment>> segments,
                                     const Plan& plan, const Ledger& ledger, stage::Stage& stage,
-                                    std::size_t worker_count);
+                                    std::size_t worker_count, bool has_spooler);
 
 }  // namespace sidecast

@@ -13,6 +13,8 @@ constexpr std::size_t kOperations = 1024;  // of a frame's 64 destinations, two 
 // What of the time to end belongs to writing the rest to disk.
 constexpr int kReserveShare = 3;
 constexpr Milliseconds kReserveMax{4'000};
+// What a sound disk may still take of it after the deadline.
+constexpr Milliseconds kGrace{1'000};
 // Of memory_limit, for what is known in memory of each batch on disk, which is so many bytes.
 constexpr std::uint64_t kIndexShare = 16;
 constexpr std::uint64_t kBatchBytes = 64;
@@ -82,7 +84,18 @@ void Spooling::connect(Deliverer& deliverer) {
 }
 
 void Spooling::run() {
-  thread_ = std::thread([this] { spooler_->run(); });
+  thread_ = std::thread([this] {
+    spooler_->run();
+    write_leftovers();
+    const std::lock_guard lock(ending_.mutex);
+    ending_.is_over = true;
+    ending_.over.notify_one();
+  });
+}
+
+void Spooling::look() {
+  if (!spooler_->recover_late()) return;
+  context_.loop.post([this] { deliverer_->look_for_spooled(); });
 }
 
 Milliseconds Spooling::begin_to_end() noexcept {
@@ -90,23 +103,55 @@ Milliseconds Spooling::begin_to_end() noexcept {
   return reserve_;
 }
 
-void Spooling::stop(std::vector<stage::Segment*> segments, const Plan& plan, Instant deadline) {
+bool Spooling::stop(std::vector<stage::Segment*> segments, const Plan& plan, Instant deadline) {
+  std::unique_lock lock(ending_.mutex);
+  ending_.segments = std::move(segments);
+  ending_.plan = &plan;
+  ending_.deadline = deadline;
   spooler_->stop();
+  // It ends by itself at the deadline, unless the disk holds it.
+  const bool is_over = ending_.over.wait_until(lock, std::max(deadline, monotonic_now()) + kGrace,
+                                               [this] { return ending_.is_over; });
+  if (!is_over) {
+    ending_.is_given_up = true;
+    thread_.detach();
+    log_error(
+        "the spool {} does not answer: the engine ends without it, and what is not written stays "
+        "in the stage; look after that disk",
+        settings_.directory);
+    return false;
+  }
+  lock.unlock();
   thread_.join();
+  return true;
+}
+
+// On the spooler's thread: whoever stops can end without it.
+void Spooling::write_leftovers() {
+  std::vector<stage::Segment*> segments;
+  {
+    const std::lock_guard lock(ending_.mutex);
+    segments = std::move(ending_.segments);
+  }
   spooler_->abandon();
   if (spooler_->is_open() && context_.stage.unsettled() > 0) {
     for (const stage::StageWriter* const writer : spooler_->writers()) {
       for (const auto& segment : writer->segments()) segments.push_back(segment.get());
     }
     const std::uint64_t records = spool::spool_leftovers(
-        segments, *spooler_, plan, context_.ledger,
-        [this](const auto& put, const auto& parts) { deliverer_->spool()->commit(put, parts); },
-        deadline);
+        segments, *spooler_, *ending_.plan, context_.ledger,
+        [this](const auto& put, const auto& parts) {
+          const std::lock_guard lock(ending_.mutex);
+          if (!ending_.is_given_up) deliverer_->spool()->commit(put, parts);
+          return !ending_.is_given_up;
+        },
+        ending_.deadline);
     if (records > 0) {
       log_info("{} records wait in the spool {} for the next start", records, settings_.directory);
     }
   }
   if (context_.stage.unsettled() == 0) spooler_->settle_restaged();
+  spooler_->finish();
   spooler_->publish();
 }
 

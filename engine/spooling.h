@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,19 +52,28 @@ class Spooling {
   }
   // After the redo records, before `segments` of the stage are given to workers.
   void recover(const std::vector<std::unique_ptr<stage::Segment>>& segments);
+  // Those of `segments` that an earlier spooler wrote.
+  void adopt(std::vector<std::unique_ptr<stage::Segment>> segments) {
+    spooler_->adopt(std::move(segments));
+  }
   void connect(Deliverer& deliverer);
 
   void run();
+  // Housekeeping, from time to time: takes up a directory that could not be used at the start.
+  void look();
   // See Spooler::try_pause().
   [[nodiscard]] std::unique_lock<std::mutex> try_pause() { return spooler_->try_pause(); }
   // The engine ends: nothing more is brought back, and delivery must leave so much time.
   [[nodiscard]] Milliseconds begin_to_end() noexcept;
   // After delivery and workers have ended: what is left in `segments`, and its own, goes to disk
-  // until the deadline.
-  void stop(std::vector<stage::Segment*> segments, const Plan& plan, Instant deadline);
+  // until the deadline. False: the disk does not answer, and the spooler's thread hangs on it; what
+  // was not written is still the stage's. Nothing of this may be destroyed then.
+  [[nodiscard]] bool stop(std::vector<stage::Segment*> segments, const Plan& plan,
+                          Instant deadline);
 
  private:
   Spooling(const Config& config, Context context, std::unique_ptr<stage::RedoLog> redo);
+  void write_leftovers();
 
   const spool::Settings settings_;
   Milliseconds reserve_;
@@ -71,6 +81,17 @@ class Spooling {
   std::unique_ptr<spool::Spooler> spooler_;
   Deliverer* deliverer_ = nullptr;
   std::thread thread_;
+  // Between who stops and the thread that ends.
+  struct Ending {
+    std::vector<stage::Segment*> segments;
+    const Plan* plan = nullptr;
+    Instant deadline;
+    std::mutex mutex;
+    std::condition_variable over;
+    bool is_over = false;
+    bool is_given_up = false;  // nothing may be settled any more
+  };
+  Ending ending_;
 };
 
 // Records in the spool, one for each destination that the plan can deliver them to; of all

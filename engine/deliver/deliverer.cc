@@ -137,8 +137,12 @@ void Deliverer::use_spool(spool::Spooler& spooler, std::chrono::milliseconds aft
   read_back_ = [this](const PlannedDestination& destination, bool is_probe) {
     gate_->read_back(destination, is_probe);
   };
+  look_for_spooled();
+}
+
+void Deliverer::look_for_spooled() {
   for (const auto& [slot, index] : plan_->enabled_by_slot) {
-    if (outlets_[slot]->has_spooled()) busy_.insert(slot);
+    if (outlets_[slot] != nullptr && outlets_[slot]->has_spooled()) busy_.insert(slot);
   }
 }
 
@@ -219,11 +223,13 @@ Outlet* Deliverer::victim(const Missing& missing, Pinned& pinned, Instant now, b
 std::uint64_t Deliverer::relieve(Outlet& outlet, Shortage shortage, Instant now, bool urgent) {
   const std::uint64_t before = outlet.queued_bytes();
   const auto taking = gate_ == nullptr ? spool::Spooler::Taking::kNo : gate_->takes();
+  const bool is_too_large =
+      gate_ != nullptr && outlet.oldest() != nullptr && gate_->is_too_large(*outlet.oldest());
   const bool is_handed_over =
-      taking == spool::Spooler::Taking::kYes && gate_->hand_over(outlet, now);
+      taking == spool::Spooler::Taking::kYes && !is_too_large && gate_->hand_over(outlet, now);
   // A disk that is too slow must not fill a ring, either.
-  const bool may_drop =
-      taking == spool::Spooler::Taking::kNo || (taking == spool::Spooler::Taking::kBusy && urgent);
+  const bool may_drop = is_too_large || taking == spool::Spooler::Taking::kNo ||
+                        (taking == spool::Spooler::Taking::kBusy && urgent);
   if (!is_handed_over) {
     outlet.hurry();
     if (!may_drop || !outlet.drop_oldest(shortage)) return 0;

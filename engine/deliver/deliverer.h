@@ -33,6 +33,8 @@ class Deliverer {
   [[nodiscard]] SpoolGate* spool() noexcept { return gate_.get(); }
   // Delivery thread, once, before anything is submitted: starts the clock of expiry.
   void start();
+  // Something may be spooled for whoever had nothing to do.
+  void look_for_spooled();
   void submit(const SealedBatchPtr& sealed);
   // Goes on with the next plan, before any worker does. Who stays in it is not disturbed; what was
   // held for one that is back is delivered.

@@ -91,8 +91,9 @@ class Outlet {
   [[nodiscard]] std::optional<RecordRange> take_for_spool(const SealedBatch* sealed);
   // Records that the spooler has staged and that are not under way.
   [[nodiscard]] std::optional<RecordRange> take_read_back();
-  // Waiting for its turn, but not yet tried, since before that instant; null = none.
-  [[nodiscard]] const SealedBatch* waiting_since(Instant before) const noexcept;
+  // Waiting for its turn, but not yet tried, since before that instant, and such; null = none.
+  [[nodiscard]] const SealedBatch* waiting_since(
+      Instant before, const std::function<bool(const SealedBatch&)>& is_such) const;
   // The spool did not take them.
   void put_back(const RecordRange& range);
   // The spool's answer: a batch, and that this was all.

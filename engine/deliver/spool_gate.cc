@@ -35,7 +35,8 @@ void SpoolGate::hand_over_aged(Instant now) {
     Outlet& outlet = *context_.outlets[slot];
     if (outlet.delivers(now)) continue;
     while (takes() == Spooler::Taking::kYes) {
-      const SealedBatch* const oldest = outlet.waiting_since(now - context_.after);
+      const SealedBatch* const oldest = outlet.waiting_since(
+          now - context_.after, [this](const SealedBatch& one) { return !is_too_large(one); });
       if (oldest == nullptr) break;
       auto taken = outlet.take_for_spool(oldest);
       if (!taken) break;
@@ -101,10 +102,15 @@ void SpoolGate::hand_over(const RecordRange& first, Outlet& outlet, Instant now)
   put->keep_alive = sealed;
   for (const stage::EntryRef& ref : put->entries) handed->bytes += ref.entry->encoded_bytes;
   bytes_ += handed->bytes;
-  context_.spooler.put(put, [this, put, handed](std::vector<Spooler::Part> parts) {
-    if (!parts.empty()) commit(*put, parts);
-    written(*handed, std::move(parts));
+  context_.spooler.put(put, [this, put, handed](Spooler::Answer answer) {
+    if (!answer.parts.empty()) commit(*put, answer.parts);
+    written(*handed, std::move(answer));
   });
+}
+
+bool SpoolGate::is_too_large(const SealedBatch& sealed) const noexcept {
+  return std::any_of(too_large_.begin(), too_large_.end(),
+                     [&](const auto& one) { return one.lock().get() == &sealed; });
 }
 
 void SpoolGate::commit(const Spooler::Put& put, const std::vector<Spooler::Part>& parts) {
@@ -117,8 +123,13 @@ void SpoolGate::commit(const Spooler::Put& put, const std::vector<Spooler::Part>
   }
 }
 
-void SpoolGate::written(const Handed& handed, std::vector<Spooler::Part> parts) {
+void SpoolGate::written(const Handed& handed, Spooler::Answer answer) {
   bytes_ -= handed.bytes;
+  auto& parts = answer.parts;
+  if (answer.is_too_large) {
+    std::erase_if(too_large_, [](const auto& one) { return one.expired(); });
+    too_large_.emplace_back(handed.from.front().range.sealed);
+  }
   for (const Handed::From& from : handed.from) {
     if (parts.empty()) put_back(from.range, from.member);
     // It has something to ask for, or to send.

@@ -38,6 +38,9 @@ class SpoolGate {
   // Uncompressed, handed over and not yet on disk: memory that will come free.
   [[nodiscard]] std::uint64_t bytes_on_their_way() const noexcept { return bytes_; }
 
+  // It was written in vain once, and always would be.
+  [[nodiscard]] bool is_too_large(const SealedBatch& sealed) const noexcept;
+
   // The oldest batch that destination can spare. False: it has none.
   bool hand_over(Outlet& outlet, Instant now);
   // What has waited for too long for destinations that do not take it.
@@ -63,12 +66,13 @@ class SpoolGate {
   // Null: it has left.
   [[nodiscard]] Outlet* outlet_of(DestinationIndex slot) const noexcept;
   void hand_over(const RecordRange& first, Outlet& outlet, Instant now);
-  void written(const Handed& handed, std::vector<spool::Spooler::Part> parts);
+  void written(const Handed& handed, spool::Spooler::Answer answer);
   void put_back(const RecordRange& range, const PlannedMember& member);
   void hold(const RecordRange& range, const PlannedMember& member);
 
   Context context_;
   std::uint64_t bytes_ = 0;
+  std::vector<std::weak_ptr<const SealedBatch>> too_large_;
   std::map<std::pair<DestinationIndex, GroupIndex>, std::size_t> asked_;  // how often
   std::atomic<bool> is_ending_{false};
 };

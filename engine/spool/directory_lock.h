@@ -7,8 +7,9 @@
 
 namespace sidecast::spool {
 
-// Makes the directory and takes its lock: a descriptor, with whose closing the lock goes. An Error
-// when somebody else has it, or the directory cannot be written to.
+// Makes the directory, for nobody but us, and takes its lock: a descriptor, with whose closing the
+// lock goes. An Error when somebody else has it, the directory cannot be written to, or others may
+// write to it: what it holds is sent on.
 [[nodiscard]] Result<int> lock_directory(const std::string& directory);
 
 }  // namespace sidecast::spool

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "engine/base/log.h"
@@ -17,8 +19,9 @@ constexpr std::uint64_t kBytesMax = 2U << 20U;
 struct Key {
   GroupIndex group;
   std::uint64_t bits;
+  std::int64_t sealed_ns;  // of what was read back: it grows no younger; 0 = now
   bool operator<(const Key& other) const {
-    return std::pair(group, bits) < std::pair(other.group, other.bits);
+    return std::tie(group, bits, sealed_ns) < std::tie(other.group, other.bits, other.sealed_ns);
   }
 };
 
@@ -37,11 +40,19 @@ class Packer {
  public:
   Packer(Spooler& spooler, const Plan& plan, const Ledger& ledger, const CommitPut& commit,
          Instant deadline)
-      : spooler_(spooler), plan_(plan), ledger_(ledger), commit_(commit), deadline_(deadline) {}
+      : spooler_(spooler),
+        plan_(plan),
+        ledger_(ledger),
+        commit_(commit),
+        deadline_(deadline),
+        sealed_times_(spooler.sealed_times()) {}
 
   // False: no more.
   bool add(stage::EntryRef ref, std::uint64_t bits) {
-    const Key key{.group = ref.entry->group, .bits = bits};
+    const auto sealed = sealed_times_.find(ref.entry);
+    const Key key{.group = ref.entry->group,
+                  .bits = bits,
+                  .sealed_ns = sealed == sealed_times_.end() ? 0 : sealed->second};
     Open& open = open_[key];
     open.entries.push_back(ref);
     open.bytes += ref.entry->encoded_bytes;
@@ -70,14 +81,22 @@ class Packer {
     }
     put.form = form_for(put.destinations, plan_);
     put.entries = std::move(open.entries);
-    put.sealed_at = monotonic_now();
-    auto parts = spooler_.write(put);
-    if (!parts) {
-      log_error("what is left stays in the stage: {}", parts.error().message());
+    const auto age = key.sealed_ns == 0
+                         ? Nanoseconds(0)
+                         : std::max(wall_now() - timestamp_from_ns(key.sealed_ns), Nanoseconds(0));
+    put.sealed_at = monotonic_now() - std::chrono::duration_cast<Instant::duration>(age);
+    const auto answer = spooler_.write(put);
+    if (!answer) {
+      log_error("what is left stays in the stage: {}", answer.error().message());
       return false;
     }
-    commit_(put, *parts);
-    spooler_.commit(*parts);
+    if (answer->is_too_large) {
+      log_warning("{} records stay in the stage: one of them is larger than spool.limit",
+                  put.entries.size());
+      return true;
+    }
+    if (!commit_(put, answer->parts)) return false;
+    spooler_.commit(answer->parts);
     records_ += put.entries.size() * put.destinations.size();
     return true;
   }
@@ -87,6 +106,7 @@ class Packer {
   const Ledger& ledger_;
   const CommitPut& commit_;
   Instant deadline_;
+  std::unordered_map<const stage::Entry*, std::int64_t> sealed_times_;
   std::map<Key, Open> open_;
   std::uint64_t records_ = 0;
 };

@@ -1,7 +1,7 @@
 // Leftovers: at the end of an engine, what is still in the stage goes to the spool, so that it
 // outlives the machine. Uncompressed bytes lie in the stage, so records are packed anew; whoever
 // waits for the same ones shares them.
-// Threads: none other runs any more.
+// Threads: the spooler's own, and none other moves records any more.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@
 
 namespace sidecast::spool {
 
-// Clears the bits of a put in the stage, in one redo record with each part's state.
-using CommitPut = std::function<void(const Spooler::Put&, const std::vector<Spooler::Part>&)>;
+// Clears the bits of a put in the stage, in one redo record with each part's state. False: it is
+// too late for that.
+using CommitPut = std::function<bool(const Spooler::Put&, const std::vector<Spooler::Part>&)>;
 
 // Records, one for each destination, that went to the spool. Ends at the deadline, or when the disk
 // takes no more: what is left stays in the stage.

@@ -2,9 +2,12 @@
 // engine ended. Without (a reboot, a power cut, a replay wrote it), the segment's own files say who
 // has not got what, and those records are counted in: as adopted, which makes them part of matched
 // and routed, and as spooled, so that the sums close. Either way a start never fails for what it
-// finds here: what is broken is set aside, and what the ledger knew of it is dropped(damaged).
+// finds here: what is broken is set aside, and what the ledger knew of it is dropped(damaged). What
+// is of another version, or not to be had just now, is left where it is, for who can read it.
 #include <algorithm>
+#include <bit>
 #include <filesystem>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -38,6 +41,7 @@ void set_path_aside(const std::string& path) {
 struct Spool::Recovery {
   stage::RedoLog& redo;
   Recovered found;
+  std::set<std::uint64_t> counted_left;  // ids of segments that were left and have a state
   void note_flaw(const std::string& flaw) {
     if (found.first_flaw.empty()) found.first_flaw = flaw;
   }
@@ -122,7 +126,9 @@ void Spool::go_on(Held& held, const SegmentFile::Scan& scan) {
     known[ordinal] = pending;
     enqueue(held, ordinal, pending);
     const std::uint64_t over = all_bits(slots->size()) & ~pending & ~(*done)[ordinal];
-    if (over != 0) static_cast<void>(held.file->note_done(ordinal, over));
+    if (over == 0) continue;
+    held.unsettled += static_cast<std::uint64_t>(std::popcount(over));
+    recovered_done_.emplace_back(FrameRef{.sequence = held.sequence, .ordinal = ordinal}, over);
   }
   // What the disk lost is nobody's any more; count_lost() counts it.
   for (std::uint32_t i = 0; i < frames; ++i) {
@@ -131,12 +137,35 @@ void Spool::go_on(Held& held, const SegmentFile::Scan& scan) {
   if (!held.is_damaged) static_cast<void>(held.file->cut(committed_end));
 }
 
+void Spool::leave(const std::string& path, const Error& why, Recovery& recovery) {
+  ++recovery.found.left;
+  if (recovery.found.first_left.empty()) recovery.found.first_left = why.message();
+  const auto named = named_segment(path);
+  if (!named) return;
+  const bool is_counted = states_.contains(named->id) || unreachable_states_.contains(named->id);
+  if (is_counted) recovery.counted_left.insert(named->id);
+}
+
 void Spool::recover_segment(const std::string& path, Recovery& recovery) {
-  auto file = SegmentFile::open(path, SegmentFile::Access::kChange);
-  std::optional<SegmentFile::Scan> scan;
-  if (file && segments_.contains((*file)->sequence())) {
-    file = fail(path + " has the sequence of another segment");
+  const auto named = named_segment(path);
+  if (named && named->sequence < std::numeric_limits<std::uint64_t>::max() / 2) {
+    next_sequence_ = std::max(next_sequence_, named->sequence + 1);
   }
+  SegmentFile::Unusable why{};
+  auto file = SegmentFile::open(path, SegmentFile::Access::kChange, &why);
+  if (!file && why != SegmentFile::Unusable::kDamaged) {
+    leave(path, file.error(), recovery);
+    return;
+  }
+  if (file && unreachable_states_.contains((*file)->id())) {
+    leave(path, Error(path + " has a state that cannot be opened"), recovery);
+    return;
+  }
+  const bool is_copy =
+      file && std::any_of(segments_.begin(), segments_.end(),
+                          [&](const auto& one) { return one.second.file->id() == (*file)->id(); });
+  if (is_copy) file = fail(path + " is a copy of another segment");
+  std::optional<SegmentFile::Scan> scan;
   if (file) {
     if (auto scanned = (*file)->scan()) scan = *std::move(scanned);
   }
@@ -153,15 +182,18 @@ void Spool::recover_segment(const std::string& path, Recovery& recovery) {
     auto made = SegmentState::create(state_path(id),
                                      {.epoch = ledger_.header().epoch, .segment_id = id}, true);
     if (!made) {
-      log_error("a spool segment is left for the next start: {}", made.error().message());
+      leave(path, made.error(), recovery);
       return;
     }
     state = made->get();
     states_.emplace(id, std::move(*made));
   }
-  const std::uint64_t sequence = (*file)->sequence();
+  std::uint64_t sequence = (*file)->sequence();
+  // Two may have the same: an engine and a tool that did not know of each other wrote them.
+  while (segments_.contains(sequence)) sequence = next_sequence_++;
   next_sequence_ = std::max(next_sequence_, sequence + 1);
   Held& held = segments_[sequence];
+  held.sequence = sequence;
   held.file = std::move(*file);
   held.state = state;
   // A tail that a power cut tore was never whole; anything else is worth a look.
@@ -176,6 +208,7 @@ void Spool::recover_segment(const std::string& path, Recovery& recovery) {
   if (held.is_damaged) ++recovery.found.set_aside;
   if (held.frames.size() < held.state->frames()) held.frames.resize(held.state->frames());
   figures_.bytes += held.file->file_bytes();
+  held.file->rest();
   retire_if_done(sequence);
 }
 
@@ -216,12 +249,14 @@ Spool::Recovered Spool::recover(stage::RedoLog& redo, Timestamp now) {
     return recovery.found;
   }
   for (const std::string& path : *paths) recover_segment(path, recovery);
-  count_lost(recovery);
+  // Of what is left where it is, nobody can tell whose records it holds: they stay spooled.
+  if (recovery.counted_left.empty()) count_lost(recovery);
   // States of segments that are gone. They had to stay until their records were counted.
   for (auto state = states_.begin(); state != states_.end();) {
-    const bool is_held = std::any_of(segments_.begin(), segments_.end(), [&](const auto& one) {
-      return one.second.state == state->second.get();
-    });
+    const bool is_held = recovery.counted_left.contains(state->first) ||
+                         std::any_of(segments_.begin(), segments_.end(), [&](const auto& one) {
+                           return one.second.state == state->second.get();
+                         });
     if (!is_held) state->second->remove();
     state = is_held ? std::next(state) : states_.erase(state);
   }
@@ -232,10 +267,17 @@ Spool::Recovered Spool::recover(stage::RedoLog& redo, Timestamp now) {
       if (access(segment.c_str(), F_OK) != 0) unlink(path.c_str());
     }
   }
+  if (const auto drafts = files_of(settings_.directory, kDraftExtension)) {
+    for (const std::string& path : *drafts) unlink(path.c_str());
+  }
   bound_set_aside(settings_.directory, ".damaged");
   recovery.found.records = figures_.records;
   recovery.found.segments = segments_.size();
   return recovery.found;
+}
+
+void Spool::settle_recovered() {
+  for (const auto& [ref, bits] : std::exchange(recovered_done_, {})) settled(ref, bits);
 }
 
 }  // namespace sidecast::spool

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -66,8 +67,11 @@ Result<std::unique_ptr<SegmentFile>> SegmentFile::create(const std::string& dire
   header.checksum = checksum_of(header);
   const std::string path =
       fmt::format("{}/{:016x}-{:016x}{}", directory, sequence, header.id, kExtension);
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  // It gets its name when it has its header: no kill leaves a segment without one.
+  const std::string draft = path + std::string(kDraftExtension);
+  const int fd = ::open(draft.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return fail(system_error("create", path, errno));
+  SIDECAST_TEST_POINT("spool.segment_made");
   const std::uint64_t size = kFramesAt + capacity;
   std::string_view what = "make room for";
   int failed = posix_fallocate(fd, 0, static_cast<off_t>(size));
@@ -75,30 +79,53 @@ Result<std::unique_ptr<SegmentFile>> SegmentFile::create(const std::string& dire
     what = "write";
     failed = write_fully(fd, {reinterpret_cast<const char*>(&header), sizeof header}, 0);
   }
+  if (failed == 0) {
+    what = "name";
+    failed = std::rename(draft.c_str(), path.c_str()) == 0 ? 0 : errno;
+  }
   if (failed != 0) {
     close(fd);
-    unlink(path.c_str());
+    unlink(draft.c_str());
     return fail(system_error(what, path, failed));
   }
   return std::unique_ptr<SegmentFile>(new SegmentFile(path, fd, header, size));
 }
 
-Result<std::unique_ptr<SegmentFile>> SegmentFile::open(const std::string& path, Access access) {
-  const int fd = ::open(path.c_str(),
-                        (access == Access::kChange ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return fail(system_error("open", path, errno));
+Result<std::unique_ptr<SegmentFile>> SegmentFile::open(const std::string& path, Access access,
+                                                       Unusable* why) {
+  Unusable unused{};
+  Unusable& reason = why == nullptr ? unused : *why;
+  reason = Unusable::kDamaged;
+  // Not waiting: what has the name may be a pipe.
+  const int fd = ::open(path.c_str(), (access == Access::kChange ? O_RDWR : O_RDONLY) | O_CLOEXEC |
+                                          O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) {
+    const bool is_no_file = errno == ELOOP || errno == EISDIR || errno == ENXIO;
+    if (!is_no_file) reason = Unusable::kUnreachable;
+    return fail(system_error("open", path, errno));
+  }
   SegmentHeader header{};
   struct stat info {};
-  const auto refuse = [&](std::string_view why) {
+  const auto refuse = [&](std::string_view what) {
     close(fd);
-    return fail(fmt::format("{} {}", path, why));
+    return fail(fmt::format("{} {}", path, what));
   };
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) ||
-      pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) {
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    return refuse("is no spool segment: it is no file");
+  }
+  const ssize_t got = pread(fd, &header, sizeof header, 0);
+  if (got < 0) {
+    reason = Unusable::kUnreachable;
+    return refuse(fmt::format("cannot be read: {}", std::generic_category().message(errno)));
+  }
+  if (got != static_cast<ssize_t>(sizeof header)) {
     return refuse("is no spool segment: it is too short");
   }
-  if (header.magic != kSegmentMagic) return refuse("is no spool segment");
-  if (header.version != kSegmentVersion) {
+  // The last character of the magic counts formats.
+  constexpr std::uint64_t kFamily = (std::uint64_t{1} << 56U) - 1;
+  if ((header.magic & kFamily) != (kSegmentMagic & kFamily)) return refuse("is no spool segment");
+  if (header.magic != kSegmentMagic || header.version != kSegmentVersion) {
+    reason = Unusable::kOtherVersion;
     return refuse(fmt::format("is a spool segment of version {}; this is {}", header.version,
                               kSegmentVersion));
   }
@@ -109,8 +136,21 @@ Result<std::unique_ptr<SegmentFile>> SegmentFile::open(const std::string& path, 
 }
 
 SegmentFile::~SegmentFile() {
-  close(fd_);
-  if (done_fd_ >= 0) close(done_fd_);
+  rest();
+}
+
+void SegmentFile::rest() noexcept {
+  for (int* const fd : {&fd_, &done_fd_}) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+  }
+}
+
+SegmentFile::Waking SegmentFile::wake() {
+  if (fd_ >= 0) return Waking::kAwake;
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd_ >= 0) return Waking::kAwake;
+  return errno == ENOENT || errno == ELOOP ? Waking::kGone : Waking::kNotNow;
 }
 
 std::string SegmentFile::done_path() const {
@@ -232,8 +272,13 @@ Result<SegmentFile::Scan> SegmentFile::scan() {
 // ---- The done-log -------------------------------------------------------------------------------
 
 std::string SegmentFile::read_done_bytes() const {
-  const int fd = ::open(done_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  const int fd = ::open(done_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return {};
+  struct stat info {};
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    close(fd);
+    return {};
+  }
   // Each destination of each frame is done once; what is longer was not written by us.
   constexpr std::size_t kBytesMax = kFramesMax * kFrameDestinationsMax * sizeof(DoneEntry);
   std::string bytes(kBytesMax, '\0');
@@ -279,11 +324,12 @@ SegmentFile::DoneFlaws SegmentFile::check_done() const {
 Status SegmentFile::note_done(std::uint32_t ordinal, std::uint64_t destinations) {
   const std::string path = done_path();
   if (done_fd_ < 0) {
-    done_fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    done_fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (done_fd_ < 0) return fail(system_error("open", path, errno));
   }
   struct stat info {};
   if (fstat(done_fd_, &info) != 0) return fail(system_error("look at", path, errno));
+  if (!S_ISREG(info.st_mode)) return fail(path + " is no file");
   DoneEntry entry{.destinations = destinations, .ordinal = ordinal, .checksum = 0};
   entry.checksum = checksum_of(entry, header_.id);
   // A torn entry of an earlier engine is written over: entries stand at multiples of their size.
@@ -304,6 +350,20 @@ void SegmentFile::set_aside() noexcept {
   for (const std::string& path : {path_, done_path()}) {
     if (std::rename(path.c_str(), (path + ".damaged").c_str()) != 0) unlink(path.c_str());
   }
+}
+
+std::optional<NamedSegment> named_segment(const std::string& path) {
+  const std::string name = path.substr(path.find_last_of('/') + 1);
+  constexpr std::size_t kDigits = 16;
+  if (name.size() < 2 * kDigits + 1 || name[kDigits] != '-') return std::nullopt;
+  NamedSegment named;
+  const auto read = [&](std::size_t at, std::uint64_t& value) {
+    const char* const end = name.data() + at + kDigits;
+    const auto parsed = std::from_chars(name.data() + at, end, value, 16);
+    return parsed.ec == std::errc() && parsed.ptr == end;
+  };
+  if (!read(0, named.sequence) || !read(kDigits + 1, named.id)) return std::nullopt;
+  return named;
 }
 
 Result<std::vector<std::string>> files_of(const std::string& directory,

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,8 +25,11 @@ class SegmentFile {
                                                                    std::uint64_t capacity,
                                                                    std::int64_t created_ns);
   enum class Access { kRead, kChange };
+  // Why a file is none: broken, or of a version that we do not know, or not to be had just now.
+  enum class Unusable { kDamaged, kOtherVersion, kUnreachable };
   [[nodiscard]] static Result<std::unique_ptr<SegmentFile>> open(const std::string& path,
-                                                                 Access access);
+                                                                 Access access,
+                                                                 Unusable* why = nullptr);
   ~SegmentFile();
   SegmentFile(const SegmentFile&) = delete;
   SegmentFile& operator=(const SegmentFile&) = delete;
@@ -39,6 +43,11 @@ class SegmentFile {
   // Where the next frame goes; of an opened segment, once scan() has found it.
   [[nodiscard]] std::uint64_t tail() const noexcept { return tail_; }
   [[nodiscard]] bool has_room(std::uint64_t bytes) const noexcept { return size_ - tail_ >= bytes; }
+
+  // Gives its descriptors back, of which a process has few; wake() comes before the next use.
+  void rest() noexcept;
+  enum class Waking { kAwake, kNotNow, kGone };
+  [[nodiscard]] Waking wake();
 
   // Writes a frame at the tail. After an error the tail is where it was.
   [[nodiscard]] Status append(const NewFrame& frame, std::uint32_t ordinal);
@@ -90,6 +99,15 @@ class SegmentFile {
   std::uint64_t size_;
   std::uint64_t tail_ = kFramesAt;
 };
+
+// What a kill between making a segment and naming it leaves behind.
+inline constexpr std::string_view kDraftExtension = ".draft";
+// What a segment's file name says of it.
+struct NamedSegment {
+  std::uint64_t sequence = 0;
+  std::uint64_t id = 0;
+};
+[[nodiscard]] std::optional<NamedSegment> named_segment(const std::string& path);
 
 // Files of a directory with that extension (".spool"), sorted by name: oldest first. An Error when
 // it cannot be read.

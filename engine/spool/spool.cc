@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -18,9 +23,19 @@ namespace {
 constexpr std::uint64_t kSegmentsAtLimit = 16;
 constexpr std::uint64_t kSegmentBytesMin = 1U << 20U;
 constexpr std::uint64_t kSegmentBytesMax = 16U << 20U;
+constexpr std::uint64_t kHeaderBytes = kFramesAt;
 
 std::uint64_t value_of(const ledger::Counter& counter) {
   return counter.load(std::memory_order_relaxed);  // this thread is its only writer
+}
+
+// That a file has its name, also after a power cut.
+Status sync_directory(const std::string& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int failed = fd < 0 || fsync(fd) != 0 ? errno : 0;
+  if (fd >= 0) close(fd);
+  if (failed == 0) return {};
+  return fail(fmt::format("sync {}: {}", directory, std::generic_category().message(failed)));
 }
 
 std::uint64_t all_bits(std::size_t count) noexcept {
@@ -36,8 +51,13 @@ Spool::Spool(Settings settings, std::string state_directory, Ledger& ledger)
   const auto paths = files_of(state_directory_, ".state");
   if (!paths) return;
   for (const std::string& path : *paths) {
-    auto state = SegmentState::open(path);
-    if (state && (*state)->epoch() == ledger_.header().epoch) {
+    bool is_unreachable = false;
+    auto state = SegmentState::open(path, is_unreachable);
+    if (is_unreachable) {
+      // A name that is none of ours is no number, and no segment's.
+      unreachable_states_.insert(
+          std::strtoull(std::filesystem::path(path).stem().c_str(), nullptr, 16));
+    } else if (state && (*state)->epoch() == ledger_.header().epoch) {
       const std::uint64_t id = (*state)->segment_id();
       states_.emplace(id, std::move(*state));
     } else {
@@ -69,6 +89,11 @@ Status Spool::open() {
 
 // ---- Into it ------------------------------------------------------------------------------------
 
+std::uint64_t Spool::frame_bytes_max() const noexcept {
+  const std::uint64_t room = settings_.limit_bytes - std::min(settings_.limit_bytes, kHeaderBytes);
+  return std::min(room, kPlainBytesMax);
+}
+
 std::uint32_t Spool::set_id(std::vector<DestinationIndex> destinations) {
   const auto [known, is_new] = set_ids_.try_emplace(
       std::move(destinations), static_cast<std::uint32_t>(destination_sets_.size()));
@@ -83,6 +108,10 @@ void Spool::seal_active() {
   figures_.bytes -= file.file_bytes();
   // If it fails, the room comes back with the segment.
   static_cast<void>(file.cut(file.tail()));
+  if (settings_.sync != Sync::kNever) {
+    if (Status synced = file.sync(); !synced) sealed_sync_ = std::move(synced);
+  }
+  file.rest();
   figures_.bytes += file.file_bytes();
   retire_if_done(sequence);
 }
@@ -93,9 +122,13 @@ Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Times
     if (held.file->has_room(frame_bytes) && held.frames.size() < kFramesMax) return {};
     seal_active();
   }
-  const std::uint64_t capacity = std::max(
-      frame_bytes,
-      std::clamp(settings_.limit_bytes / kSegmentsAtLimit, kSegmentBytesMin, kSegmentBytesMax));
+  // Before anything makes room for it in vain.
+  if (frame_bytes > frame_bytes_max()) {
+    return fail(fmt::format("a batch of {} bytes is larger than spool.limit", frame_bytes));
+  }
+  const std::uint64_t usual =
+      std::clamp(settings_.limit_bytes / kSegmentsAtLimit, kSegmentBytesMin, kSegmentBytesMax);
+  const std::uint64_t capacity = std::max(frame_bytes, std::min(usual, frame_bytes_max()));
   while (figures_.bytes + kFramesAt + capacity > settings_.limit_bytes ||
          figures_.batches >= settings_.batches_max) {
     if (!drop_oldest_segment(redo)) {
@@ -109,6 +142,12 @@ Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Times
                                std::max(frame_bytes, kSegmentBytesMin), unix_ns(now));
   }
   if (!file) return fail(std::move(file.error()));
+  if (settings_.sync != Sync::kNever) {
+    if (Status named = sync_directory(settings_.directory); !named) {
+      (*file)->remove();
+      return fail(std::move(named.error()));
+    }
+  }
   const std::uint64_t id = (*file)->id();
   auto state = SegmentState::create(state_path(id),
                                     {.epoch = ledger_.header().epoch, .segment_id = id}, false);
@@ -119,6 +158,7 @@ Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Times
   active_ = next_sequence_++;
   figures_.bytes += (*file)->file_bytes();
   Held& held = segments_[active_];
+  held.sequence = active_;
   held.file = std::move(*file);
   held.state = state->get();
   states_.emplace(id, std::move(*state));
@@ -168,8 +208,8 @@ void Spool::enqueue(const Held& held, std::uint32_t ordinal, std::uint64_t bits)
     // Nearly always at the end.
     auto at = queue.end();
     while (at != queue.begin() && std::prev(at)->sealed_ns > frame.sealed_ns) --at;
-    queue.insert(at, {.sealed_ns = frame.sealed_ns,
-                      .ref = {.sequence = held.file->sequence(), .ordinal = ordinal}});
+    queue.insert(
+        at, {.sealed_ns = frame.sealed_ns, .ref = {.sequence = held.sequence, .ordinal = ordinal}});
     figures_.records += frame.records;
   }
   if (bits != 0) ++figures_.batches;
@@ -236,9 +276,17 @@ std::optional<FrameRef> Spool::oldest(DestinationIndex destination) {
   return std::nullopt;
 }
 
-Result<std::string> Spool::read(FrameRef ref) const {
+bool Spool::is_out_of_reach(FrameRef ref) {
+  return segments_.at(ref.sequence).file->wake() == SegmentFile::Waking::kNotNow;
+}
+
+Result<std::string> Spool::read(FrameRef ref) {
   const FrameInfo& frame = info(ref);
-  return segments_.at(ref.sequence).file->read(frame.offset, frame.size_bytes);
+  SegmentFile& file = *segments_.at(ref.sequence).file;
+  if (file.wake() != SegmentFile::Waking::kAwake) return fail(file.path() + " is gone");
+  auto bytes = file.read(frame.offset, frame.size_bytes);
+  if (ref.sequence != active_) file.rest();
+  return bytes;
 }
 
 Result<Frame> Spool::parse(FrameRef ref, Bytes whole) const {
@@ -276,6 +324,7 @@ void Spool::settled(FrameRef ref, std::uint64_t bits) {
   // after a power cut.
   const bool goes = is_done(held);
   if (!goes) static_cast<void>(held.file->note_done(ref.ordinal, bits));
+  if (ref.sequence != active_) held.file->rest();
   retire_if_done(ref.sequence);
 }
 
@@ -300,8 +349,7 @@ std::uint64_t Spool::drop(FrameRef ref, std::uint64_t bits, ledger::DropReason r
 }
 
 bool Spool::is_done(const Held& held) const {
-  if (!held.uncommitted.empty() || held.unsettled > 0 || held.file->sequence() == active_)
-    return false;
+  if (!held.uncommitted.empty() || held.unsettled > 0 || held.sequence == active_) return false;
   for (std::uint32_t i = 0; i < held.state->frames(); ++i) {
     if (held.state->pending(i) != 0) return false;
   }
@@ -394,6 +442,7 @@ Spool::Overdue Spool::drop_overdue(stage::RedoLog& redo, Timestamp now) {
 }
 
 Status Spool::sync() {
+  if (Status sealed = std::exchange(sealed_sync_, Status()); !sealed) return sealed;
   if (settings_.sync == Sync::kNever || !std::exchange(is_dirty_, false)) return {};
   return active_ == 0 ? Status() : segments_.at(active_).file->sync();
 }

@@ -21,6 +21,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/base/clock.h"
@@ -63,10 +64,17 @@ class Spool {
     std::uint64_t segments = 0;
     std::uint64_t set_aside = 0;
     std::string first_flaw;
+    std::uint64_t left = 0;  // segments that are not damaged, but cannot be read by us or now
+    std::string first_left;
   };
   Recovered recover(stage::RedoLog& redo, Timestamp now);
+  // What an earlier engine had read back may still be in the stage when recover() returns: until
+  // this is called, nothing of it counts as done on disk.
+  void settle_recovered();
 
   // ---- Into it
+  // No larger frame will ever find room.
+  [[nodiscard]] std::uint64_t frame_bytes_max() const noexcept;
   // Writes a frame for those destinations. It counts once it was committed: its state set with the
   // destinations' bits, in the redo record that clears the stage's. `redo` is for what must make
   // room.
@@ -81,10 +89,13 @@ class Spool {
   // ---- Out of it
   [[nodiscard]] std::optional<FrameRef> oldest(DestinationIndex destination);
   // Bytes of a whole frame. An Error: the disk does not give them.
-  [[nodiscard]] Result<std::string> read(FrameRef ref) const;
+  [[nodiscard]] Result<std::string> read(FrameRef ref);
+  // Its file cannot be had for want of descriptors or the like; it may be soon.
+  [[nodiscard]] bool is_out_of_reach(FrameRef ref);
   [[nodiscard]] Result<Frame> parse(FrameRef ref, Bytes whole) const;
   // The bit of a destination in a frame of which it is one.
   [[nodiscard]] std::uint64_t bit_of(FrameRef ref, DestinationIndex destination) const;
+  [[nodiscard]] std::int64_t sealed_ns(FrameRef ref) const { return info(ref).sealed_ns; }
   // In the caller's transaction; then, when that is committed, left(). settled(): the records have
   // met their end, also after a power cut.
   void note_left(stage::RedoLog& redo, FrameRef ref, std::uint64_t bits);
@@ -125,6 +136,7 @@ class Spool {
     std::int64_t sealed_ns = 0;
   };
   struct Held {
+    std::uint64_t sequence = 0;  // the file's, unless another one has it already
     std::unique_ptr<SegmentFile> file;
     SegmentState* state = nullptr;
     std::vector<FrameInfo> frames;  // by ordinal
@@ -142,6 +154,7 @@ class Spool {
   // recover.cc
   struct Recovery;
   void recover_segment(const std::string& path, Recovery& recovery);
+  void leave(const std::string& path, const Error& why, Recovery& recovery);
   void adopt(Held& held, const SegmentFile::Scan& scan, Recovery& recovery);
   void go_on(Held& held, const SegmentFile::Scan& scan);
   void count_lost(Recovery& recovery);
@@ -167,7 +180,10 @@ class Spool {
   bool is_recovered_ = false;
   std::uint64_t next_sequence_ = 1;
   std::unordered_map<std::uint64_t, std::unique_ptr<SegmentState>> states_;  // by segment id
-  std::map<std::uint64_t, Held> segments_;                                   // by sequence
+  std::set<std::uint64_t> unreachable_states_;  // ids of their segments
+  std::map<std::uint64_t, Held> segments_;      // by sequence
+  // Done as far as the states know: what was read back from there may still be in the stage.
+  std::vector<std::pair<FrameRef, std::uint64_t>> recovered_done_;
   std::uint64_t active_ = 0;  // sequence of the segment that is written to; 0 = none
   std::unordered_map<DestinationIndex, Queue> queues_;
   std::vector<std::vector<DestinationIndex>> destination_sets_;
@@ -175,6 +191,7 @@ class Spool {
   Figures figures_;  // segments is counted, not kept
   std::uint64_t dropped_for_room_ = 0;
   bool is_dirty_ = false;  // written to since the last sync
+  Status sealed_sync_;     // of segments that are written to no more
 };
 
 }  // namespace sidecast::spool

@@ -61,8 +61,24 @@ void Spooler::recover(std::uint64_t stage_sequence) {
     note_failure(opened.error(), monotonic_now());
     return;
   }
-  is_open_.store(true, std::memory_order_relaxed);  // no thread runs yet
-  state_.store(SpoolState::kOk, std::memory_order_relaxed);
+  take_up();
+}
+
+void Spooler::adopt(std::vector<std::unique_ptr<stage::Segment>> segments) {
+  for (const auto& segment : segments) adopted_.emplace(segment.get(), segment->file_bytes());
+  writer_.adopt(std::move(segments));
+  if (adopted_.empty()) spool_.settle_recovered();
+}
+
+bool Spooler::recover_late() {
+  if (!is_found_late_.exchange(false, std::memory_order_acquire)) return false;
+  const std::lock_guard transactions(transactions_);
+  take_up();
+  if (adopted_.empty()) spool_.settle_recovered();
+  return true;
+}
+
+void Spooler::take_up() {
   const Spool::Recovered found = spool_.recover(*context_.redo, wall_now());
   const std::string& directory = spool_.settings().directory;
   if (found.records > 0) {
@@ -80,6 +96,15 @@ void Spooler::recover(std::uint64_t stage_sequence) {
         directory, found.set_aside, found.lost,
         found.first_flaw.empty() ? "files were removed from outside" : found.first_flaw);
   }
+  if (found.left > 0) {
+    log_error(
+        "{} segments of the spool {} cannot be read and are left where they are, for a start that "
+        "can: {}",
+        found.left, directory, found.first_left);
+  }
+  // relaxed: the mailboxes order what is done with it.
+  is_open_.store(true, std::memory_order_relaxed);
+  state_.store(SpoolState::kOk, std::memory_order_relaxed);
   publish();
 }
 
@@ -124,7 +149,7 @@ Spooler::Taking Spooler::takes() const noexcept {
   return is_time ? Taking::kYes : Taking::kNo;
 }
 
-void Spooler::put(PutPtr put, std::function<void(std::vector<Part>)> written) {
+void Spooler::put(PutPtr put, std::function<void(Answer)> written) {
   puts_waiting_.fetch_add(1, std::memory_order_relaxed);
   Message message;
   message.put = std::move(put);
@@ -166,7 +191,7 @@ bool Spooler::take_messages() {
 
 // ---- Into the spool -----------------------------------------------------------------------------
 
-Result<std::vector<Spooler::Part>> Spooler::write(const Put& put) {
+Result<Spooler::Answer> Spooler::write(const Put& put) {
   SIDECAST_ASSERT(!put.entries.empty());
   std::vector<DestinationName> names;
   for (const DestinationIndex index : put.destinations) {
@@ -176,52 +201,81 @@ Result<std::vector<Spooler::Part>> Spooler::write(const Put& put) {
   const auto age = std::max(monotonic_now() - put.sealed_at, Instant::duration::zero());
   const Timestamp now = wall_now();
   const std::size_t all = put.entries.size();
-  const bool is_frozen = put.body != nullptr && all <= kFrameRecordsMax;
   std::vector<Part> parts;
   for (std::size_t first = 0; first < all; first += kFrameRecordsMax) {
-    const std::size_t count = std::min(kFrameRecordsMax, all - first);
-    NewFrame frame{.records = {},
-                   .destinations = names,
-                   .form = put.form,
-                   .sealed_ns = unix_ns(now - age),
-                   .body = {}};
-    std::vector<Bytes> pieces;
-    for (std::size_t i = first; i < first + count; ++i) {
-      frame.records.push_back(record_of(*put.entries[i].entry));
-      pieces.push_back(put.entries[i].entry->encoded());
-    }
-    std::string packed;
-    if (is_frozen) {
-      frame.body = *put.body;
-    } else {
-      frame.form = {.compression = Compression::kZstd,
-                    .encoder = put.form.encoder,
-                    .dialect = put.form.dialect,
-                    .privacy = put.form.privacy};
-      packed = compressor_.compress(Compression::kZstd, pieces);
-      frame.body = packed;
-    }
-    auto ref = spool_.write(frame, put.destinations, *context_.redo, now);
-    if (!ref) {
-      for (const Part& part : parts) spool_.abandoned(part.ref);
-      return fail(std::move(ref.error()));
-    }
-    parts.push_back({.ref = *ref, .state = &spool_.state_of(*ref), .first = first, .count = count});
+    auto fits = write_part(put,
+                           {.ref = {},
+                            .state = nullptr,
+                            .first = first,
+                            .count = std::min(kFrameRecordsMax, all - first)},
+                           {.records = {},
+                            .destinations = names,
+                            .form = put.form,
+                            .sealed_ns = unix_ns(now - age),
+                            .body = {}},
+                           parts);
+    if (fits && *fits) continue;
+    for (const Part& part : parts) spool_.abandoned(part.ref);
+    if (!fits) return fail(std::move(fits.error()));
+    return Answer{.parts = {}, .is_too_large = true};
   }
-  return parts;
+  return Answer{.parts = std::move(parts)};
 }
 
-void Spooler::write_and_answer(const PutPtr& put,
-                               const std::function<void(std::vector<Part>)>& written) {
-  auto parts = write(*put);
+Result<bool> Spooler::write_part(const Put& put, Part part, NewFrame frame,
+                                 std::vector<Part>& parts) {
+  std::vector<Bytes> pieces;
+  frame.records.clear();
+  for (std::size_t i = part.first; i < part.first + part.count; ++i) {
+    frame.records.push_back(record_of(*put.entries[i].entry));
+    pieces.push_back(put.entries[i].entry->encoded());
+  }
+  std::string packed;
+  if (put.body != nullptr && part.count == put.entries.size()) {
+    frame.body = *put.body;
+  } else {
+    frame.form = {.compression = Compression::kZstd,
+                  .encoder = put.form.encoder,
+                  .dialect = put.form.dialect,
+                  .privacy = put.form.privacy};
+    packed = compressor_.compress(Compression::kZstd, pieces);
+    frame.body = packed;
+  }
+  if (frame_bytes(frame) > spool_.frame_bytes_max()) {
+    if (part.count == 1) return false;
+    Part half = part;
+    half.count = part.count / 2;
+    auto fits = write_part(put, half, frame, parts);
+    if (!fits || !*fits) return fits;
+    half.first += half.count;
+    half.count = part.count - half.count;
+    return write_part(put, half, std::move(frame), parts);
+  }
+  const auto ref = spool_.write(frame, put.destinations, *context_.redo, wall_now());
+  if (!ref) return fail(ref.error());
+  part.ref = *ref;
+  part.state = &spool_.state_of(*ref);
+  parts.push_back(part);
+  return true;
+}
+
+void Spooler::write_and_answer(const PutPtr& put, const std::function<void(Answer)>& written) {
+  auto written_parts = write(*put);
   puts_waiting_.fetch_sub(1, std::memory_order_relaxed);
   SIDECAST_TEST_POINT("spool.written");
-  if (parts) {
-    note_success();
+  Answer answer;
+  if (written_parts) {
+    answer = *std::move(written_parts);
+    if (!answer.is_too_large) note_success();
   } else {
-    note_failure(parts.error(), monotonic_now());
+    note_failure(written_parts.error(), monotonic_now());
   }
-  std::vector<Part> answer = parts ? *std::move(parts) : std::vector<Part>();
+  if (answer.is_too_large && !std::exchange(is_too_large_told_, true)) {
+    log_warning(
+        "a record is larger than the spool may be ({} bytes): such records stay in memory, and are "
+        "dropped(budget) when that is short; raise spool.limit",
+        spool_.settings().limit_bytes);
+  }
   context_.post(
       [put, written, answer = std::move(answer)]() mutable { written(std::move(answer)); });
 }
@@ -264,7 +318,11 @@ bool Spooler::make_room(const Wish& wish, std::uint64_t bytes) {
     const std::uint64_t share = wish.is_probe                          ? kProbeShare
                                 : in_stage_.contains(wish.destination) ? kStageShare
                                                                        : kOnlyBatchShare;
-    if (writer.bytes() + bytes > context_.budget.stage_bytes / share) return false;
+    std::uint64_t held = writer.bytes() + bytes;
+    if (!wish.is_probe) {
+      for (const auto& [segment, adopted_bytes] : adopted_) held -= adopted_bytes;
+    }
+    if (held > context_.budget.stage_bytes / share) return false;
   }
   return writer.reserve(bytes);
 }
@@ -273,6 +331,7 @@ Spooler::Outcome Spooler::restage_oldest(Waiting& waiting) {
   if (!is_open()) return Outcome::kNothing;
   while (const auto ref = spool_.oldest(waiting.wish.destination)) {
     if (waiting.ref == ref && !make_room(waiting.wish, waiting.bytes)) return Outcome::kNoRoom;
+    if (spool_.is_out_of_reach(*ref)) return Outcome::kNothing;
     const auto whole = spool_.read(*ref);
     if (!whole) {
       drop_damaged(*ref, whole.error().message());
@@ -373,6 +432,7 @@ void Spooler::collect() {
   for (auto& [segment, frames] : restaged_) std::erase_if(frames, is_settled);
   for (stage::StageWriter* const writer : {&writer_, &probes_}) {
     writer->collect(true, [this](const stage::Segment& segment) {
+      if (adopted_.erase(&segment) > 0 && adopted_.empty()) spool_.settle_recovered();
       const auto found = restaged_.find(&segment);
       if (found == restaged_.end()) return;
       for (const Restaged& one : found->second) settled(one);
@@ -391,6 +451,25 @@ void Spooler::settle_restaged() {
     for (const Restaged& one : frames) settled(one);
   }
   restaged_.clear();
+  spool_.settle_recovered();
+}
+
+std::unordered_map<const stage::Entry*, std::int64_t> Spooler::sealed_times() const {
+  std::unordered_map<const stage::Entry*, std::int64_t> times;
+  for (const auto& [segment, frames] : restaged_) {
+    for (const Restaged& one : frames) {
+      for (const stage::EntryRef& ref : one.entries) times[ref.entry] = spool_.sealed_ns(one.ref);
+    }
+  }
+  return times;
+}
+
+void Spooler::finish() {
+  if (!is_open()) return;
+  if (Status synced = spool_.sync(); !synced) {
+    log_error("what was written last to the spool {} may not outlive a power cut: {}",
+              spool_.settings().directory, synced.error().message());
+  }
 }
 
 // ---- From time to time --------------------------------------------------------------------------
@@ -412,16 +491,14 @@ void Spooler::tick(Instant now) {
 }
 
 void Spooler::try_open(Instant now) {
+  if (spool_.is_open()) return;  // recover_late() is to come
   if (now.time_since_epoch().count() < again_at_.load(std::memory_order_relaxed)) return;
   if (Status opened = spool_.open(); !opened) {
     note_failure(opened.error(), now);
     return;
   }
-  log_info(
-      "the spool {} can be used now; what an earlier engine left in it is found by the next start",
-      spool_.settings().directory);
-  is_open_.store(true, std::memory_order_relaxed);
-  state_.store(SpoolState::kOk, std::memory_order_relaxed);
+  log_info("the spool {} can be used now", spool_.settings().directory);
+  is_found_late_.store(true, std::memory_order_release);  // pairs with recover_late()
 }
 
 void Spooler::note_failure(const Error& error, Instant now) {

@@ -75,8 +75,15 @@ class Spooler {
   [[nodiscard]] stage::RedoLog& redo() noexcept { return *context_.redo; }
   // `stage_sequence`: of the last segment that an earlier spooler left in the stage.
   void recover(std::uint64_t stage_sequence);
+  // Those segments, which become this one's to free: what is in them is not done on disk before it
+  // is settled here. After recover().
+  void adopt(std::vector<std::unique_ptr<stage::Segment>> segments);
 
   void run();  // until stop()
+
+  // ---- the thread that may give the ledger new slots
+  // True: a directory that could not be used at the start can be, and what lies in it waits.
+  [[nodiscard]] bool recover_late();
 
   // ---- any thread
   void stop();
@@ -108,8 +115,13 @@ class Spooler {
   [[nodiscard]] std::unique_lock<std::mutex> try_pause() {
     return std::unique_lock(transactions_, std::try_to_lock);
   }
-  // `written` runs on the delivery thread, with no parts when it failed.
-  void put(PutPtr put, std::function<void(std::vector<Part>)> written);
+  // No parts: it failed, or will always fail, since a record of it is larger than the spool may be.
+  struct Answer {
+    std::vector<Part> parts;
+    bool is_too_large = false;
+  };
+  // `written` runs on the delivery thread.
+  void put(PutPtr put, std::function<void(Answer)> written);
   void committed(std::vector<Part> parts);
 
   struct Wish {
@@ -123,13 +135,17 @@ class Spooler {
   void read_back(Wish wish, std::function<void(bool)> answered);
 
   // ---- without a thread of its own
-  // All of it or nothing.
-  [[nodiscard]] Result<std::vector<Part>> write(const Put& put);
+  // All of it or nothing. An Error: the disk takes nothing.
+  [[nodiscard]] Result<Answer> write(const Put& put);
   void commit(const std::vector<Part>& parts);
   // Nothing that was read back is in the stage any more: it is settled, or spooled again.
   void settle_restaged();
   // What was written and never committed will not be.
   void abandon() { spool_.abandon_uncommitted(); }
+  // The last words to the disk.
+  void finish();
+  // When the records that were read back and are still in the stage were sealed, unix time.
+  [[nodiscard]] std::unordered_map<const stage::Entry*, std::int64_t> sealed_times() const;
   [[nodiscard]] bool is_open() const noexcept { return is_open_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::array<const stage::StageWriter*, 2> writers() const noexcept {
     return {&writer_, &probes_};
@@ -139,7 +155,7 @@ class Spooler {
  private:
   struct Message {
     PutPtr put;  // one of these
-    std::function<void(std::vector<Part>)> written;
+    std::function<void(Answer)> written;
     std::vector<Part> parts;
     Wish wish;
     std::function<void(bool)> answered;
@@ -165,7 +181,12 @@ class Spooler {
   [[nodiscard]] bool pass();
   void send(Message message);
   [[nodiscard]] bool take_messages();
-  void write_and_answer(const PutPtr& put, const std::function<void(std::vector<Part>)>& written);
+  void write_and_answer(const PutPtr& put, const std::function<void(Answer)>& written);
+  // Of `count` records from `first` on, in as many frames as it takes. False: a single one of them
+  // is too large for the spool.
+  [[nodiscard]] Result<bool> write_part(const Put& put, Part part, NewFrame frame,
+                                        std::vector<Part>& parts);
+  void take_up();
   void serve_wishes(Instant now);
   [[nodiscard]] stage::StageWriter& writer_for(const Wish& wish) noexcept {
     return wish.is_probe ? probes_ : writer_;
@@ -192,12 +213,17 @@ class Spooler {
   // What was restaged into each segment of ours, until it is settled.
   std::unordered_map<const stage::Segment*, std::vector<Restaged>> restaged_;
   std::unordered_map<DestinationIndex, std::size_t> in_stage_;  // batches of them
+  // Segments of an earlier engine's spooler, with their bytes: they take nothing of our share.
+  std::unordered_map<const stage::Segment*, std::uint64_t> adopted_;
   Instant reclaim_again_{};
   Instant next_tick_{};
   Instant next_overdue_{};
   bool is_loss_told_ = false;
+  bool is_too_large_told_ = false;
 
-  std::atomic<bool> is_open_{false};  // the directory is ours
+  // The directory is ours, but what lies in it is not known yet; then it is open.
+  std::atomic<bool> is_found_late_{false};
+  std::atomic<bool> is_open_{false};
   std::atomic<ledger::SpoolState> state_{ledger::SpoolState::kUnusable};
   std::atomic<Instant::rep> again_at_{0};  // after a failure: when to try again
   std::atomic<std::uint32_t> puts_waiting_{0};

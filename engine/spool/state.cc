@@ -66,13 +66,16 @@ Result<std::unique_ptr<SegmentState>> SegmentState::create(const std::string& pa
   return state;
 }
 
-Result<std::unique_ptr<SegmentState>> SegmentState::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+Result<std::unique_ptr<SegmentState>> SegmentState::open(const std::string& path,
+                                                         bool& is_unreachable) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  is_unreachable = fd < 0 && errno != ELOOP && errno != EISDIR;
   if (fd < 0) return fail(system_error("open", path, errno));
   struct stat info {};
   void* base = MAP_FAILED;
   if (fstat(fd, &info) == 0 && info.st_size == sizeof(File)) {
     base = mmap(nullptr, sizeof(File), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    is_unreachable = base == MAP_FAILED;
   }
   close(fd);
   if (base == MAP_FAILED) return fail(path + " is no state of a spool segment");

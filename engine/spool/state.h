@@ -27,7 +27,9 @@ class SegmentState {
   // `is_new`: what the segment's files hold is not yet counted in.
   [[nodiscard]] static Result<std::unique_ptr<SegmentState>> create(const std::string& path,
                                                                     Key key, bool is_new);
-  [[nodiscard]] static Result<std::unique_ptr<SegmentState>> open(const std::string& path);
+  // `is_unreachable`: whatever it holds, it could not be had just now.
+  [[nodiscard]] static Result<std::unique_ptr<SegmentState>> open(const std::string& path,
+                                                                  bool& is_unreachable);
   ~SegmentState();
   SegmentState(const SegmentState&) = delete;
   SegmentState& operator=(const SegmentState&) = delete;

@@ -218,6 +218,28 @@ class Explain(end_to_end.EndToEndTest):
         self.assertIn("sent", steps[steps.index("read back"):], steps)
         self.assertLess(steps.index("spooled"), steps.index("read back"), steps)
 
+    def test_what_waits_on_disk_is_found_there_after_a_reboot(self):
+        answers = self.answers(paused=[401])
+        disk = pathlib.Path(tempfile.mkdtemp(prefix="sidecast-spool-"))
+        self.addCleanup(shutil.rmtree, disk, ignore_errors=True)
+        self.pipeline.write_config([answers.destination("paused", batch_records_max=1)], batch_age_max="20ms",
+                                   shutdown_deadline="2s", spool={"dir": str(disk), "after": "0s"})
+        engine = self.pipeline.start_engine()
+        for index in range(8):
+            self.write(generation_id=f"gen-{index}")
+        self.wait_for_fate("gen-7", "paused", "spooled")
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())
+        shutil.rmtree(self.pipeline.ring_dir)
+        self.pipeline.start_engine()
+        # Some are read back, to try it; the others wait.
+        found = {f"gen-{index}": self.fates(f"gen-{index}")["paused"] for index in range(8)}
+        waiting = [record for record, (fate, _, _) in found.items() if fate == "spooled"]
+        self.assertGreaterEqual(len(waiting), 2, found)
+        self.assertIn(str(disk), found[waiting[0]][1])
+        trace = self.explain(waiting[0])[0]["trace_id"]
+        self.assertEqual(len(self.explain(trace)), 1)
+        self.assertEqual(self.run_explain("gen-unknown").returncode, 1)
+
     def test_without_fates_it_says_why(self):
         answers = self.answers(good=[200])
         self.pipeline.write_config([answers.destination("good")], explain={"size": 0})

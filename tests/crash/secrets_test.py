@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import end_to_end
@@ -15,6 +16,11 @@ CANARIES = {"sealed": "canary-sealed-7f3a", "header": "canary-header-9b1c", "env
 
 
 class Secrets(end_to_end.EndToEndTest):
+    def setUp(self):
+        super().setUp()
+        self.spool = pathlib.Path(tempfile.mkdtemp(prefix="sidecast-spool-"))
+        self.addCleanup(shutil.rmtree, self.spool, ignore_errors=True)
+
     def seal(self, secret):
         command = [end_to_end.BINARIES / "sidecast", "seal", "--key-file", self.key]
         return subprocess.run(command, input=secret, capture_output=True, text=True, check=True).stdout.strip()
@@ -23,14 +29,22 @@ class Secrets(end_to_end.EndToEndTest):
         self.key = self.pipeline.folder / "seal-key"
         make = [end_to_end.BINARIES / "sidecast", "seal", "--new-key", self.key]
         subprocess.run(make, capture_output=True, check=True)
-        common = {"type": "otlp", "encoding": "otlp_json",
+        common = {"type": "otlp", "encoding": "otlp_json", "compression": "none", "batch_records_max": 2,
                   "headers": {"x-sealed": self.seal(CANARIES["header"])}}
         self.pipeline.write_config(
             [{"name": "taking", "endpoint": f"http://{taking.address}", **common,
               "authorization": self.seal("Bearer " + CANARIES["sealed"])},
              {"name": "refusing", "endpoint": f"http://{refusing.address}", **common,
               "authorization": "Bearer ${env:SIDECAST_TEST_TOKEN}"}],
-            seal_key_file=str(self.key), batch_age_max="50ms")
+            seal_key_file=str(self.key), batch_age_max="50ms",
+            # Not compressed: every byte of what is written there is looked at.
+            spool={"dir": str(self.spool), "after": "0s"})
+
+    def add_files(self, places, when=""):
+        for folder in (self.pipeline.ring_dir, self.spool):
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    places[str(path) + when] = path.read_bytes()
 
     def test_no_secret_is_left_anywhere_but_in_requests(self):
         taking = self.pipeline.start_sink("taking")
@@ -44,19 +58,24 @@ class Secrets(end_to_end.EndToEndTest):
 
         def has_happened():
             by_name = {each["name"]: each for each in self.pipeline.stats()["destinations"]}
-            return by_name["taking"]["pending"] == 0 and by_name["refusing"]["last_error"]
+            return (by_name["taking"]["pending"] == 0 and by_name["refusing"]["last_error"]
+                    and by_name["refusing"]["spooled"] > 0)
 
-        pipeline.wait_until(has_happened, "one destination to take all and the other to refuse")
+        pipeline.wait_until(has_happened, "one destination to take all, and what the other refuses to be on disk")
         spans = list(pipeline.read_spans(taking.out))
         self.assertTrue(spans, "what follows would show nothing")
         self.assertIn("x-sealed", spans[0]["request"]["headers"])
 
         places = {"stats": json.dumps(self.pipeline.stats()).encode(), "log": engine.log.read_bytes()}
-        for path in self.pipeline.ring_dir.rglob("*"):
-            if path.is_file():
-                places[str(path)] = path.read_bytes()
+        self.assertTrue(list(self.pipeline.ring_dir.glob(".engine/stage/*.seg")), "the stage is looked at")
+        self.add_files(places)
         self.assertGreater(len(places), 4)
         engine.stop()
+        self.add_files(places, " at the end")
+        spooled = b"".join(content for place, content in places.items() if ".spool" in place)
+        self.assertIn(self.logged_ids()[0].encode(), spooled, "the spool is looked at, uncompressed")
+        cat = [end_to_end.BINARIES / "sidecast", "spool", "cat", "--show-content", "--config", self.pipeline.config]
+        places["spool cat"] = subprocess.run(cat, capture_output=True, env=environment, check=True).stdout
         places["log at the end"] = engine.log.read_bytes()
         validate = [end_to_end.BINARIES / "sidecast", "validate", "--json", self.pipeline.config]
         places["validate"] = subprocess.run(validate, capture_output=True, env=environment, check=True).stdout

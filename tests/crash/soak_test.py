@@ -4,7 +4,10 @@ SIDECAST_SOAK_SECONDS=600 plays for ten minutes; the default is short enough for
 """
 
 import os
+import pathlib
 import re
+import shutil
+import tempfile
 import time
 import unittest
 
@@ -35,6 +38,8 @@ def open_files(pid):
 class Soak(end_to_end.EndToEndTest):
     def setUp(self):
         super().setUp()
+        self.spool = pathlib.Path(tempfile.mkdtemp(prefix="sidecast-spool-"))
+        self.addCleanup(shutil.rmtree, self.spool, ignore_errors=True)
         self.receivers = faulty_receiver.Receivers()
         self.addCleanup(self.receivers.close)
         self.seed = int(os.environ.get("SIDECAST_SOAK_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
@@ -48,11 +53,23 @@ class Soak(end_to_end.EndToEndTest):
             [end_to_end.generic_json(backend.address, name=f"d{index}", timeout="2s", compression="gzip",
                                      batch_records_max=(64, 64, 40, 100, 512, 200)[index])
              for index, backend in enumerate(self.backends)],
-            batch_age_max="200ms", give_up_after="2h")
+            # A few bad phases in a row, and waits that grew meanwhile, may be more than memory holds.
+            batch_age_max="200ms", spool={"dir": str(self.spool), "age_max": "2h"})
         return chance, self.pipeline.start_engine()
 
     def stage_bytes(self):
         return self.pipeline.stats()["engine"]["stage_bytes"]
+
+    def unsettled(self):
+        """Who still has what, and what its receiver saw last."""
+        stats = self.pipeline.stats()
+        lines = [f"records: {stats['records']}, engine: {stats['engine']}"]
+        for backend, each in zip(self.backends, stats["destinations"]):
+            shown = {key: each[key] for key in ("name", "state", "delivered", "pending", "spooled", "requests", "retries",
+                                                "last_error")}
+            lines.append(f"{shown}, open at the receiver: {backend.open}, its last requests: {backend.requests[-3:]}, "
+                         f"now {time.time():.1f}")
+        return "\n".join(lines)
 
     def play_half(self, chance, name):
         """Changes manners until the replay has ended, then lets everything be delivered."""
@@ -68,7 +85,10 @@ class Soak(end_to_end.EndToEndTest):
         self.assertEqual(replay.wait()[0], 0, replay.last_words())
         for backend in self.backends:
             backend.manner = "take"
-        self.pipeline.wait_until_settled(SETTLED_S)
+        try:
+            self.pipeline.wait_until_settled(SETTLED_S)
+        except pipeline.Failure as failure:
+            raise pipeline.Failure(f"{failure}\n{self.unsettled()}") from None
         pipeline.wait_until(lambda: self.stage_bytes() <= STAGE_MAX, "the stage to be given back")
 
     def test_ends_with_exact_sums_and_as_much_memory_as_before(self):
@@ -98,7 +118,7 @@ class Soak(end_to_end.EndToEndTest):
         name = each["name"]
         rejected, dropped = sum(each["rejected"].values()), sum(each["dropped"].values())
         self.assertEqual(each["routed"], len(written), name)
-        self.assertEqual(dropped, 0, f"{name}: nothing is given up so soon, and there is room: {each['dropped']}")
+        self.assertEqual(dropped, 0, f"{name}: nothing is given up so soon, and there is a spool: {each['dropped']}")
         self.assertEqual(each["delivered"] + rejected, len(written), f"{name}: {each}")
         self.assertEqual(rejected, each["rejected"]["partial"], name)
         # What counts as rejected may have been stored before, when its answer was lost.

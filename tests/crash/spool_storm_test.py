@@ -88,7 +88,7 @@ class SpoolStorm(spool_test.SpoolTest):
 
 
 # $0 is the directory to mount a small file system at. It outlives the engines that use it.
-HOLD_A_SMALL_DISK = 'mount -t tmpfs -o size=4m tmpfs "$0" && echo ready && exec sleep 1000000'
+HOLD_A_SMALL_DISK = 'mount -t tmpfs -o size=4m,mode=700 tmpfs "$0" && echo ready && exec sleep 1000000'
 
 
 class SpoolStormOnAFullDisk(spool_test.SpoolTest):

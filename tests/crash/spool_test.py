@@ -267,12 +267,12 @@ class SpoolWithoutRoom(SpoolTest):
         return said[0]
 
     def test_a_full_disk_costs_the_spool_and_no_more(self):
-        said = self.run_without_room("size=4m", "full")
+        said = self.run_without_room("size=4m,mode=700", "full")
         self.assertIn("No space left on device", said)
         self.assertIn("free room", said)
 
     def test_a_read_only_disk_costs_the_spool_and_no_more(self):
-        said = self.run_without_room("ro,size=4m", "unusable")
+        said = self.run_without_room("ro,size=4m,mode=700", "unusable")
         self.assertIn("Read-only file system", said)
         self.assertIn("may write to", said)
 

@@ -79,6 +79,28 @@ class SpoolTool(spool_test.SpoolTest):
         self.assertEqual(self.destination("generic")["spooled"], self.written)
         self.assert_sums_hold()
 
+    def test_replay_twice_writes_once_and_never_beyond_the_limit(self):
+        other = self.pipeline.start_sink("other")
+        destinations = [end_to_end.generic_json(self.address, enabled=False),
+                        end_to_end.generic_json(other.address, name="other")]
+        self.write_config(destinations, shutdown_deadline="3s")
+        self.assertEqual(self.tool("replay", "--to", "other")[0], 0)
+        code, output, errors = self.tool("replay", "--to", "other")
+        self.assertEqual(code, 0, errors)
+        self.assertIn("0 records for other", output)
+        self.assertIn(f"{self.written} records lie there", output)
+        self.assertEqual(self.pipeline.start_engine("--drain").wait()[0], 0)
+        self.assertEqual(self.destination("other")["delivered"], self.written)
+        # A spool that is as full as it may be.
+        used = sum(segment.stat().st_size for segment in self.segments())
+        with open(self.spool / "ffffffff00000000-0000000000000001.spool", "wb") as large:
+            large.write(self.segments()[0].read_bytes())
+            large.truncate((4 << 20) - used)
+        self.write_config(destinations, spool={"limit": "4MiB"}, shutdown_deadline="3s")
+        code, _, errors = self.tool("replay", "--to", "other")
+        self.assertEqual(code, 1)
+        self.assertIn("raise spool.limit", errors)
+
     def test_replay_refuses_what_the_other_one_would_not_have_got(self):
         self.write_config([end_to_end.generic_json(self.address),
                            end_to_end.generic_json(self.address, name="private", privacy_mode=True),

@@ -9,7 +9,9 @@
 #include <fmt/format.h>
 
 #include "engine/base/utf8.h"
+#include "engine/ledger/snapshot.h"
 #include "tools/sidecast/commands.h"
+#include "tools/sidecast/explain_spool.h"
 #include "tools/sidecast/explain_text.h"
 #include "tools/sidecast/ring_place.h"
 #include "tools/sidecast/terminal.h"
@@ -34,10 +36,16 @@ int run_explain(const ExplainOptions& options) {
     print_error("explain: the id is not UTF-8");
     return kExitUsage;
   }
-  const auto explanation = fates::explain(*ring_dir, options.id, options.limit);
+  auto explanation = fates::explain(*ring_dir, options.id, options.limit);
   if (!explanation) {
     print_error("explain: " + explanation.error().message());
     return kExitFailed;
+  }
+  if (explanation->records.empty()) {
+    const auto stats = read_stats(*ring_dir);
+    if (stats && !stats->spool.directory.empty()) {
+      add_spooled(*explanation, stats->spool.directory, options.id, options.limit);
+    }
   }
   fmt::print("{}", options.json ? explanation_json(*explanation, options.id) + "\n"
                                 : explanation_text(*explanation, options.id, Style(stdout)));

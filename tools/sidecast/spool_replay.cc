@@ -1,12 +1,14 @@
 // sidecast spool replay: writes batches anew, for another destination. The engine finds the new
 // segment at its next start and counts it in as adopted. What waits for the old destination goes on
-// waiting.
+// waiting. What lies there for the new one already is not written again.
 #include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "engine/base/clock.h"
 #include "engine/config/loader.h"
@@ -102,9 +104,48 @@ class Copier {
   std::uint32_t ordinal_ = 0;
 };
 
-// What is to be copied of one segment; the first refusal ends it.
+// Which records a batch holds, whoever it is for.
+std::uint64_t identity_of_batch(const spool::Frame& frame) {
+  std::string records;
+  for (const spool::FrameRecord& record : frame.records) {
+    const auto& fields = record.fields;
+    records.append(reinterpret_cast<const char*>(fields.ring.data()), fields.ring.size());
+    records += fmt::format("{}/{} ", fields.lane, fields.sequence);
+  }
+  return XXH3_64bits(records.data(), records.size());
+}
+
+struct Copied {
+  std::uint64_t records = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t records_there = 0;  // in batches that lie there for it already
+};
+
+// The batches that were ever spooled for that destination and still lie there.
+std::set<std::uint64_t> batches_of(const std::vector<SpoolSegment>& segments,
+                                   const std::string& name) {
+  std::set<std::uint64_t> batches;
+  for (const SpoolSegment& segment : segments) {
+    for (const SegmentFile::Found& found : segment.scan.frames) {
+      const auto& names = found.head.destinations;
+      if (std::none_of(names.begin(), names.end(),
+                       [&](const auto& one) { return spool::name_of(one) == name; })) {
+        continue;
+      }
+      const auto whole = segment.file->read(found.offset, found.head.size_bytes);
+      if (!whole) continue;
+      const auto frame = spool::parse_frame(*whole, segment.file->id(), found.offset);
+      if (frame) batches.insert(identity_of_batch(*frame));
+    }
+  }
+  return batches;
+}
+
+// What is to be copied of one segment; the first refusal ends it. Without a copier it is only
+// looked at and added up.
 Status copy_segment(const SpoolSegment& segment, const SpoolOptions& options,
-                    const Gatekeeper& gatekeeper, Copier* copier, std::uint64_t& records) {
+                    const Gatekeeper& gatekeeper, const std::set<std::uint64_t>& there,
+                    Copier* copier, Copied& copied) {
   for (const SegmentFile::Found& found : segment.scan.frames) {
     const std::vector<std::string> names = waiting_names(segment, found);
     const bool is_wanted =
@@ -121,35 +162,55 @@ Status copy_segment(const SpoolSegment& segment, const SpoolOptions& options,
     if (Status admitted = gatekeeper.admit(*frame); !admitted) {
       return fail(Error(admitted.error()).with(place));
     }
+    if (there.contains(identity_of_batch(*frame))) {
+      copied.records_there += frame->records.size();
+      continue;
+    }
+    copied.records += frame->records.size();
+    copied.bytes += found.head.size_bytes;
     if (copier == nullptr) continue;
-    if (Status copied = copier->copy(*frame); !copied) return copied;
-    records += frame->records.size();
+    if (Status written = copier->copy(*frame); !written) return written;
   }
   return {};
 }
 
-Result<std::uint64_t> replay(const SpoolOptions& options, const std::string& directory,
-                             const DestinationConfig& to) {
+Result<Copied> replay(const SpoolOptions& options, const std::string& directory,
+                      std::uint64_t limit_bytes, const DestinationConfig& to) {
   const auto segments = read_spool(directory, SegmentFile::Access::kRead);
   if (!segments) return fail(segments.error());
   std::uint64_t last = 0;
+  std::uint64_t used_bytes = 0;
   for (const SpoolSegment& segment : *segments) {
-    if (segment.file != nullptr) last = std::max(last, segment.file->sequence());
+    // Of those that this cannot read, too.
+    if (const auto named = spool::named_segment(segment.path))
+      last = std::max(last, named->sequence);
+    if (segment.file == nullptr) continue;
+    last = std::max(last, segment.file->sequence());
+    used_bytes += segment.file->file_bytes();
   }
+  const std::set<std::uint64_t> there = batches_of(*segments, to.name);
   const Gatekeeper gatekeeper(to, options.force);
   Copier copier(directory, last + 1, to);
-  std::uint64_t records = 0;
+  Copied copied;
   // All is looked at before anything is written.
   for (Copier* const step : {static_cast<Copier*>(nullptr), &copier}) {
+    copied = {};
     for (const SpoolSegment& segment : *segments) {
       if (segment.file == nullptr) continue;
-      if (Status copied = copy_segment(segment, options, gatekeeper, step, records); !copied) {
-        return fail(copied.error());
+      if (Status done = copy_segment(segment, options, gatekeeper, there, step, copied); !done) {
+        return fail(done.error());
       }
+    }
+    // The engine would make room for it with the oldest of what it is copied from.
+    if (used_bytes + copied.bytes > limit_bytes) {
+      return fail(fmt::format(
+          "the spool has {} bytes, {} more would be over its limit of {}; raise spool.limit, or "
+          "say less with --from",
+          used_bytes, copied.bytes, limit_bytes));
     }
   }
   if (Status ended = copier.finish(); !ended) return fail(ended.error());
-  return records;
+  return copied;
 }
 
 int failed(int exit_code, const std::string& message) {
@@ -172,15 +233,19 @@ int replay_spool(const SpoolOptions& options) {
   const std::string& directory = config.spool->directory;
   const auto lock = spool::lock_directory(directory);
   if (!lock) return failed(kExitFailed, lock.error().message() + "; stop the engine first");
-  const auto records = replay(options, directory, **to);
+  const auto copied = replay(options, directory, config.spool->limit_bytes, **to);
   close(*lock);
-  if (!records) {
+  if (!copied) {
     return failed(kExitFailed,
-                  records.error().message() +
+                  copied.error().message() +
                       (options.force ? "" : "; --force overrides what may be overridden"));
   }
   fmt::print("{} for {}: the next start of the engine delivers them\n",
-             human_count(*records, "record"), options.to);
+             human_count(copied->records, "record"), options.to);
+  if (copied->records_there > 0) {
+    fmt::print("{} lie there for it already and are not written twice\n",
+               human_count(copied->records_there, "record"));
+  }
   return kExitDone;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "tests/unit/spool/spool_fixture.h"
 
@@ -99,6 +100,138 @@ TEST_F(SpoolRecovery, ALostSegmentIsACountedLoss) {
   EXPECT_EQ(world.spooled(0), 0U);
   EXPECT_TRUE(files_of(memory() + "/states", ".state")->empty());
   world.expect_sums();
+}
+
+TEST_F(SpoolRecovery, WhatWasReadBackIsNotDoneOnDiskBeforeItIsSettledInTheStage) {
+  {
+    World world(memory(), disk());
+    Sample sample;
+    const FrameRef ref = world.put(sample);
+    world.spool.note_left(*world.redo, ref, 1);  // back in the stage
+    world.redo->commit();
+  }
+  {
+    const World killed(memory(), disk(), 64U << 20U, World::Stage::kHoldsWhatWasReadBack);
+    EXPECT_EQ(killed.found.records, 0U);
+    EXPECT_EQ(segments_in(disk()).size(), 1U);
+  }
+  const std::string saved = directory_.file("saved");
+  fs::copy(disk(), saved);
+  {
+    World power_cut(directory_.file("elsewhere"), saved);
+    EXPECT_EQ(power_cut.found.adopted, kRecords);
+  }
+  // Once the stage has settled it, it is over.
+  World world(memory(), disk(), 64U << 20U, World::Stage::kHoldsWhatWasReadBack);
+  EXPECT_EQ(segments_in(disk()).size(), 1U);
+  world.spool.settle_recovered();
+  EXPECT_TRUE(segments_in(disk()).empty());
+}
+
+TEST_F(SpoolRecovery, OtherVersionsAreLeftWhereTheyAre) {
+  {
+    World world(memory(), disk());
+    Sample sample;
+    world.put(sample);
+  }
+  const std::string segment = segments_in(disk()).front();
+  for (std::size_t i = 0; i < 20; ++i) {
+    const std::string other = fmt::format("{}/{:016x}-{:016x}.spool", disk(), 100 + i, i + 1);
+    fs::copy_file(segment, other);
+    std::fstream file(other, std::ios::in | std::ios::out | std::ios::binary);
+    // A later version of the header, or of everything.
+    file.seekp(i % 2 == 0 ? offsetof(SegmentHeader, version) : offsetof(SegmentHeader, magic) + 7);
+    file.put('2');
+  }
+  World world(memory(), disk());
+  EXPECT_EQ(world.found.left, 20U);
+  EXPECT_EQ(world.found.set_aside, 0U);
+  EXPECT_NE(world.found.first_left.find("version"), std::string::npos) << world.found.first_left;
+  EXPECT_EQ(segments_in(disk()).size(), 21U);
+  EXPECT_EQ(world.spooled(0), kRecords);
+  world.expect_sums();
+  // Nor does a new one take the place of any.
+  Sample sample;
+  EXPECT_EQ(world.put(sample).sequence, 120U);
+}
+
+TEST_F(SpoolRecovery, WhatCannotBeOpenedStaysSpooled) {
+  {
+    World world(memory(), disk());
+    Sample sample;
+    world.put(sample);
+  }
+  // root may open everything: as somebody else, then.
+  const bool is_root = geteuid() == 0;
+  constexpr uid_t kNobody = 65534;
+  if (is_root) {
+    for (const std::string& path : {directory_.path(), memory(), disk()}) {
+      ASSERT_EQ(chown(path.c_str(), kNobody, kNobody), 0);
+      for (const auto& one : fs::recursive_directory_iterator(path)) {
+        ASSERT_EQ(chown(one.path().c_str(), kNobody, kNobody), 0);
+      }
+    }
+    ASSERT_EQ(seteuid(kNobody), 0);
+  }
+  const std::string segment = segments_in(disk()).front();
+  fs::permissions(segment, fs::perms::none);
+  {
+    World world(memory(), disk());
+    EXPECT_EQ(world.found.left, 1U);
+    EXPECT_EQ(world.found.lost, 0U);
+    EXPECT_EQ(world.spooled(0), kRecords);
+  }
+  fs::permissions(segment, fs::perms::owner_read | fs::perms::owner_write);
+  {
+    World world(memory(), disk());
+    EXPECT_EQ(world.found.adopted, 0U);
+    EXPECT_EQ(world.found.records, kRecords);
+    world.expect_sums();
+  }
+  if (is_root) {
+    ASSERT_EQ(seteuid(0), 0);
+  }
+}
+
+TEST_F(SpoolRecovery, ASequenceThatTwoSegmentsHaveIsNoDamage) {
+  for (const char* const engine : {"one", "other"}) {
+    World world(directory_.file(engine), disk() + "-" + engine);
+    Sample sample;
+    world.put(sample);
+  }
+  fs::create_directory(disk());
+  for (const char* const engine : {"one", "other"}) {
+    const std::string segment = segments_in(disk() + "-" + engine).front();
+    fs::copy_file(segment, disk() + "/" + fs::path(segment).filename().string());
+  }
+  World world(memory(), disk());
+  EXPECT_EQ(world.found.adopted, 2 * kRecords);
+  EXPECT_EQ(world.found.set_aside, 0U);
+  world.expect_sums();
+  while (const auto ref = world.spool.oldest(world.slot(0))) world.deliver(*ref, 1);
+  EXPECT_TRUE(segments_in(disk()).empty());
+  world.expect_sums();
+}
+
+TEST_F(SpoolRecovery, ACopyOfASegmentIsNotDeliveredTwice) {
+  {
+    World world(memory(), disk());
+    Sample sample;
+    world.put(sample);
+  }
+  fs::copy_file(segments_in(disk()).front(), disk() + "/ffffffffffffffff-0000000000000000.spool");
+  World world(memory(), disk());
+  EXPECT_EQ(world.found.set_aside, 1U);
+  EXPECT_EQ(world.spooled(0), kRecords);
+  world.expect_sums();
+}
+
+TEST_F(SpoolRecovery, ASegmentThatNeverGotItsNameIsNoDamage) {
+  fs::create_directory(disk());
+  std::ofstream(disk() + "/0000000000000001-0000000000000001.spool.draft") << "begun";
+  const World world(memory(), disk());
+  EXPECT_TRUE(world.found.first_flaw.empty()) << world.found.first_flaw;
+  EXPECT_EQ(files_of(disk(), kDraftExtension)->size(), 0U);
 }
 
 TEST_F(SpoolRecovery, HostileFilesAreSetAsideAndStopNoStart) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "tests/unit/spool/spool_fixture.h"
 
@@ -82,6 +83,20 @@ TEST_F(SegmentFileTest, TheDoneLogSurvivesATornEnd) {
   EXPECT_FALSE((*file)->check_done().is_torn);
   EXPECT_EQ((*(*file)->read_done())[0], 1U);
   EXPECT_EQ((*(*file)->read_done())[2], 3U);
+}
+
+TEST_F(SegmentFileTest, HostilePipesKeepNobodyWaiting) {
+  const std::string pipe = directory_.file("pipe.spool");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const Access access : {Access::kRead, Access::kChange}) {
+    SegmentFile::Unusable why = SegmentFile::Unusable::kUnreachable;
+    EXPECT_FALSE(SegmentFile::open(pipe, access, &why));
+    EXPECT_EQ(why, SegmentFile::Unusable::kDamaged);
+  }
+  auto file = SegmentFile::open(write_three(), Access::kChange);
+  ASSERT_EQ(mkfifo((*file)->done_path().c_str(), 0600), 0);
+  EXPECT_EQ((*(*file)->read_done())[0], 0U);
+  EXPECT_FALSE((*file)->note_done(0, 1));
 }
 
 TEST_F(SegmentFileTest, ADirectoryThatTakesNothingIsAnError) {

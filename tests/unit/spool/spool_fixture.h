@@ -69,8 +69,9 @@ struct Sample {
 // One engine's view of a spool. A second one on the same directories is the next start.
 class World {
  public:
+  enum class Stage { kEmpty, kHoldsWhatWasReadBack };
   explicit World(const std::string& directory, const std::string& disk,
-                 std::uint64_t limit_bytes = 64U << 20U)
+                 std::uint64_t limit_bytes = 64U << 20U, Stage stage = Stage::kEmpty)
       : ledger(open_ledger(directory)),
         redo(std::move(*stage::RedoLog::open(directory + "/redo", 1024))),
         spool({.directory = disk, .limit_bytes = limit_bytes}, directory + "/states", *ledger) {
@@ -81,6 +82,7 @@ class World {
     const Status opened = spool.open();
     EXPECT_TRUE(opened) << opened.error().message();
     found = spool.recover(*redo, wall_now());
+    if (stage == Stage::kEmpty) spool.settle_recovered();
   }
 
   // The slot of Sample's i-th destination.

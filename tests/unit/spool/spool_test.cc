@@ -1,8 +1,11 @@
 // The spool while an engine runs: who waits for what, and how it stays within its bounds.
 #include "engine/spool/spool.h"
 
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
+#include "engine/spool/directory_lock.h"
 #include "tests/unit/spool/spool_fixture.h"
 
 namespace sidecast::spool {
@@ -70,10 +73,27 @@ TEST_F(SpoolTest, ABatchLargerThanTheLimitIsRefused) {
   World world(directory_.path(), disk(), 4U << 20U);
   Sample sample(Compression::kNone, 2U << 20U);
   sample.for_destinations(1);
-  EXPECT_FALSE(world.write(sample));
   Sample small;
   world.put(small);
+  EXPECT_FALSE(world.write(sample));
+  // Nothing made room for it in vain.
+  EXPECT_EQ(world.spooled(0), kRecords);
+  EXPECT_EQ(world.spool.take_dropped_for_room(), 0U);
+  world.put(small);
   world.expect_sums();
+}
+
+TEST_F(SpoolTest, TheDirectoryIsMadeForUsAloneAndRefusedWhenOthersMayWrite) {
+  namespace fs = std::filesystem;
+  const std::string made = disk() + "/deeper";
+  { const World world(directory_.path(), made); }
+  EXPECT_EQ(fs::status(made).permissions(), fs::perms::owner_all);
+  for (const fs::perms more : {fs::perms::group_write, fs::perms::others_write}) {
+    fs::permissions(made, fs::perms::owner_all | more);
+    const auto lock = lock_directory(made);
+    ASSERT_FALSE(lock);
+    EXPECT_NE(lock.error().message().find("by others"), std::string::npos);
+  }
 }
 
 TEST_F(SpoolTest, WhatIsTooOldIsDroppedAndNothingElse) {
