@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/base64.h"
 #include "tests/unit/exporters/destinations/native_fixture.h"
 
 namespace sidecast {
@@ -65,6 +66,20 @@ TEST(FirehoseRecord, IsTheObjectOfS3AndALineBreakInBase64) {
     decoded += static_cast<char>(bits >> static_cast<unsigned>(count) & 0xFFU);
   }
   EXPECT_EQ(decoded, line.view());
+}
+
+TEST(FirehoseRecord, EveryLengthIsPaddedAsItShould) {
+  for (const Text id :
+       {Text("g"), Text("gg"), Text("ggg"), Text("\xc3\xbf\xe2\x82\xac"), Text("?~>?>~?>")}) {
+    Arena arena;
+    Trace trace(arena);
+    trace.identity.generation_id = id;
+    trace.start = trace.end = timestamp_from_ns(kStartNs);
+    ByteBuffer line;
+    find_encoder("trace_json")->write(trace, SpanSet(arena), line);
+    line.push_back('\n');
+    EXPECT_EQ(json::parse(encoded_record(*firehose(), trace)).at("Data"), to_base64(line.view()));
+  }
 }
 
 Verdict judge(int status, const std::string& body, std::size_t records = 3) {
