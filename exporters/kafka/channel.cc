@@ -184,7 +184,7 @@ void KafkaChannel::note_second_try(Producer& producer, std::string_view code) {
 }
 
 // What of it is not decided yet will hardly be: the engine sends it again, by a new producer.
-void KafkaChannel::give_up(ProducerPtr producer, const kafka::Trouble& trouble) {
+void KafkaChannel::give_up(const ProducerPtr& producer, const kafka::Trouble& trouble) {
   close(*producer);
   forget(*producer);
   for (auto& [key, pending] : producer->open) {

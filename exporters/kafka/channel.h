@@ -58,7 +58,7 @@ class KafkaChannel final : public Channel {
   void take_report(const ProducerPtr& producer, bool was_alone, void* tag, std::string_view code);
   void produce_alone(const ProducerPtr& producer, Pending& pending, std::size_t index);
   void note_second_try(Producer& producer, std::string_view code);
-  void give_up(ProducerPtr producer, const kafka::Trouble& trouble);
+  void give_up(const ProducerPtr& producer, const kafka::Trouble& trouble);
   void close(std::unique_ptr<kafka::Client> client);
   void close(Producer& producer);
   void forget(const Producer& producer);
