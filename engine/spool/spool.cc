@@ -132,8 +132,8 @@ Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Times
   while (figures_.bytes + kFramesAt + capacity > settings_.limit_bytes ||
          figures_.batches >= settings_.batches_max) {
     if (!drop_oldest_segment(redo)) {
-      return fail(
-          fmt::format("the spool's limit has no room for a batch of {} bytes", frame_bytes));
+      return fail(fmt::format("{} for a batch of {} bytes: what was read back is not settled yet",
+                              kNoRoomAtLimit, frame_bytes));
     }
   }
   auto file = SegmentFile::create(settings_.directory, next_sequence_, capacity, unix_ns(now));

@@ -20,6 +20,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -35,6 +36,9 @@
 #include "engine/stage/redo.h"
 
 namespace sidecast::spool {
+
+// What the error begins with when the limit is full of what may not go.
+inline constexpr std::string_view kNoRoomAtLimit = "the spool's limit has no room";
 
 // Names a frame; it may be gone.
 struct FrameRef {
