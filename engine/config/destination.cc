@@ -19,7 +19,8 @@ constexpr std::size_t kNameBytesMax = 128;
 constexpr Between<double> kSamplingRates{0.0001, 1.0};
 constexpr Between<std::chrono::milliseconds> kTimeouts{std::chrono::milliseconds(100),
                                                        std::chrono::minutes(10)};
-constexpr Between<std::uint32_t> kConnections{1, 256};
+// An eighth of all (exporters/http/gate.h).
+constexpr Between<std::uint32_t> kConnections{1, 64};
 // What a tenant may hold of what all share: connections, and for how long a silent server has one.
 constexpr std::chrono::seconds kTenantTimeoutMax{60};
 constexpr std::uint32_t kTenantConnectionsMax = 16;

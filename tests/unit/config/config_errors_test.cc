@@ -115,7 +115,7 @@ TEST(ConfigErrors, OfADestinationSayWhereAndWhat) {
       {"  timeout: 1h\n",
        "gw.yaml:6:12: 'timeout' must be a duration from 100ms to 10m, like 500ms, not '1h'"},
       {"  connections: 0\n",
-       "gw.yaml:6:16: 'connections' must be a whole number from 1 to 256, not '0'"},
+       "gw.yaml:6:16: 'connections' must be a whole number from 1 to 64, not '0'"},
       {"  project: {a: b}\n", "gw.yaml:6:12: 'project' must be a single value, but it is a map"},
       {"  second_key: ${env:NOPE}\n",
        "gw.yaml:6:15: 'second_key': environment variable NOPE is not set"},
