@@ -128,14 +128,6 @@ void keep_parameters(const Parameters& from, Parameters& to, Arena& arena) {
   to.encoding_format = plain(from.encoding_format);
 }
 
-// A document's text goes; which one it was and how it ranked stays.
-void keep_documents(const ArenaVector<Document>& from, ArenaVector<Document>& to) {
-  for (const Document& document : from) {
-    if (document.id.empty() && !document.score) continue;
-    to.push_back({document.id, {}, document.score});
-  }
-}
-
 template <typename T>
 void keep_all(const ArenaVector<T>& from, ArenaVector<T>& to) {
   to.assign(from.begin(), from.end());
@@ -165,6 +157,14 @@ bool is_code(Text text) {
          });
 }
 
+// A document's text goes; which one it was and how it ranked stays.
+void keep_documents(const ArenaVector<Document>& from, ArenaVector<Document>& to) {
+  for (const Document& document : from) {
+    const Text id = is_code(document.id) ? document.id : Text();
+    if (!id.empty() || document.score) to.push_back({id, {}, document.score});
+  }
+}
+
 void keep_reasons(std::span<const Text> from, ArenaVector<Text>& to) {
   for (const Text reason : from) {
     if (is_code(reason)) to.push_back(reason);
@@ -172,10 +172,10 @@ void keep_reasons(std::span<const Text> from, ArenaVector<Text>& to) {
 }
 
 void keep_facts(const Trace& from, Trace& to) {
+  // Their names come from the body as well: what an answer calls its usage.
   for (const Metadatum& fact : from.facts) {
     const auto* const text = std::get_if<Text>(&fact.value);
-    const bool is_reason = fact.key == "native_finish_reason" && text != nullptr;
-    if (!is_reason || is_code(*text)) to.facts.push_back(fact);
+    if (is_code(fact.key) && (text == nullptr || is_code(*text))) to.facts.push_back(fact);
   }
   // That tools were used is not content; which, and with what, is.
   const auto count = [&to](Text name, std::size_t value) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <system_error>
 #include <utility>
 
 #include "engine/base/clock.h"
@@ -21,6 +22,7 @@ constexpr std::chrono::minutes kAloneFor{1};
 // For librdkafka's threads when the loop has ended; one that waits for a name server is left
 // behind.
 constexpr std::chrono::seconds kClosingMax{2};
+constexpr std::chrono::seconds kThreadPause{1};
 
 }  // namespace
 
@@ -310,13 +312,19 @@ void KafkaChannel::wait_elsewhere(std::function<void()> task) {
     return true;
   });
   auto is_over = std::make_shared<std::atomic<bool>>(false);
-  std::thread thread([task = std::move(task), is_over]() mutable {
-    task();
-    task = nullptr;
-    // release: what the task did is seen by whoever sees that it is over.
-    is_over->store(true, std::memory_order_release);
-  });
-  waiting_.push_back({std::move(thread), std::move(is_over)});
+  // Shared: where no thread is to be had, it is still there.
+  const auto shared = std::make_shared<std::function<void()>>(std::move(task));
+  try {
+    std::thread thread([shared, is_over] {
+      (*shared)();
+      *shared = nullptr;
+      // release: what the task did is seen by whoever sees that it is over.
+      is_over->store(true, std::memory_order_release);
+    });
+    waiting_.push_back({std::move(thread), std::move(is_over)});
+  } catch (const std::system_error&) {  // a limit of the system's
+    loop_.after(kThreadPause, [this, shared] { wait_elsewhere(std::move(*shared)); });
+  }
 }
 
 }  // namespace sidecast

@@ -21,6 +21,10 @@ constexpr std::size_t kEventsPerPass = 64;
 // What is under way is bounded by the channel; of one request that is larger, this has to take all.
 constexpr const char* kQueueKilobytesMax = "131072";
 
+// The largest answer is the metadata of one topic: 20,000 partitions fit. Each connection may hold
+// one in memory.
+constexpr const char* kAnswerBytesMax = "1048576";
+
 constexpr std::size_t kFingerprintBytes = 16U << 10U;
 
 using Conf = std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)>;
@@ -49,6 +53,7 @@ Status set_connection(rd_kafka_conf_t* conf, const Connection& connection) {
       {"bootstrap.servers", connection.brokers},
       {"message.timeout.ms", timeout_ms},
       {"queue.buffering.max.kbytes", kQueueKilobytesMax},
+      {"receive.message.max.bytes", kAnswerBytesMax},
       {"enable.ssl.certificate.verification", "true"},
       {"ssl.endpoint.identification.algorithm", "https"},
       {"ssl.ca.location", connection.ca_file},
@@ -159,6 +164,19 @@ struct Client::Calls {
         ::connect(socket, address, static_cast<socklen_t>(length)) == 0 || errno == EINPROGRESS;
     return is_begun ? 0 : errno;
   }
+  static rd_kafka_resp_err_t count_thread(rd_kafka_t*, rd_kafka_thread_type_t type, const char*,
+                                          void* opaque) {
+    auto& shared = *static_cast<Shared*>(opaque);
+    if (type != RD_KAFKA_THREAD_BROKER) return RD_KAFKA_RESP_ERR_NO_ERROR;
+    // relaxed: a number, looked at by whoever is woken.
+    const std::size_t before = shared.broker_threads.fetch_add(1, std::memory_order_relaxed);
+    if (before == kTenantBrokersMax && shared.wake) shared.wake();
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+  }
+  static rd_kafka_resp_err_t watch_threads(rd_kafka_t* handle, const rd_kafka_conf_t*, void* opaque,
+                                           char*, std::size_t) {
+    return rd_kafka_interceptor_add_on_thread_start(handle, "threads", &count_thread, opaque);
+  }
   static void wake(rd_kafka_t*, void* opaque) { static_cast<Shared*>(opaque)->wake(); }
   static void ignore_log(const rd_kafka_t*, int, const char*, const char*) {}
 };
@@ -182,10 +200,20 @@ Result<std::unique_ptr<Client>> Client::open(const Connection& connection, Batch
   rd_kafka_conf_set_opaque(conf.get(), client->shared_.get());
   rd_kafka_conf_set_connect_cb(conf.get(), &Calls::connect);
   rd_kafka_conf_set_log_cb(conf.get(), &Calls::ignore_log);
+  const bool is_tenants = connection.egress == Egress::kTenant;
+  if (is_tenants) {
+    rd_kafka_conf_interceptor_add_on_new(conf.get(), "threads", &Calls::watch_threads,
+                                         client->shared_.get());
+  }
   rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
   std::array<char, 256> words{};
   client->handle_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf.get(), words.data(), words.size());
-  if (client->handle_ == nullptr) return fail("Kafka: " + std::string(words.data()));
+  if (client->handle_ == nullptr) {
+    // librdkafka 2.0 has freed the interceptors of what it refuses, and would free them again with
+    // it. Tenants name no files that may be bad, so it is seldom: some kilobytes are the price.
+    if (is_tenants) static_cast<void>(conf.release());
+    return fail("Kafka: " + std::string(words.data()));
+  }
   static_cast<void>(conf.release());  // the handle's now
   client->topic_ = rd_kafka_topic_new(client->handle_, connection.topic.c_str(), nullptr);
   if (client->topic_ == nullptr) return fail("Kafka: no topic can have this name");
@@ -253,6 +281,11 @@ std::string_view Client::produce(const KeyedMessage& message, const std::vector<
 }
 
 bool Client::serve(const std::function<void(void* tag, std::string_view code)>& report) {
+  // relaxed: see count_thread().
+  if (shared_->broker_threads.load(std::memory_order_relaxed) > kTenantBrokersMax) {
+    is_fatal_ = true;
+    trouble_ = {.failure = Response::Failure::kOther, .code = kTooManyBrokers, .is_hopeless = true};
+  }
   const Queue queue(rd_kafka_queue_get_main(handle_), &rd_kafka_queue_destroy);
   for (std::size_t i = 0; i < kEventsPerPass; ++i) {
     const Event event(rd_kafka_queue_poll(queue.get(), 0), &rd_kafka_event_destroy);

@@ -51,10 +51,15 @@ struct Connection {
   [[nodiscard]] std::string fingerprint() const;
 };
 
+// librdkafka has a thread for each broker that a cluster names. A tenant's cluster may not decide
+// how many the engine has.
+constexpr std::size_t kTenantBrokersMax = 128;
+constexpr std::string_view kTooManyBrokers = "_TOO_MANY_BROKERS";
+
 // What librdkafka last said is wrong with the way to the cluster.
 struct Trouble {
   Response::Failure failure = Response::Failure::kNone;
-  std::string_view code;  // one of librdkafka's names; static storage
+  std::string_view code;  // one of librdkafka's names, or kTooManyBrokers; static storage
   // It has never reached a broker, so no message of it can have arrived; or it is broken for good,
   // and another one may not be.
   bool is_hopeless = false;
@@ -91,9 +96,9 @@ class Client {
 
   // Asks for the topic's metadata, waiting: empty, or the code of what is wrong. `partitions` says
   // how many it has.
+  [[nodiscard]] std::string_view ask_for_topic(std::chrono::milliseconds wait, int& partitions);
   // As if brokers had told it that another producer took its place.
   void break_for_test();
-  [[nodiscard]] std::string_view ask_for_topic(std::chrono::milliseconds wait, int& partitions);
 
  private:
   // What librdkafka's threads see.
@@ -101,6 +106,7 @@ class Client {
     Egress egress = Egress::kOperator;
     std::shared_ptr<const AddressRanges> egress_allowed;
     std::atomic<bool> is_address_refused{false};
+    std::atomic<std::size_t> broker_threads{0};  // counted for tenants only
     Wake wake;
   };
   struct Calls;  // librdkafka's callbacks

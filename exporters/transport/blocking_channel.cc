@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -96,7 +97,16 @@ void BlockingChannel::send(Request request, const TransferOptions& options,
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread(&BlockingChannel::run, place).detach();
+  try {
+    std::thread(&BlockingChannel::run, place).detach();
+  } catch (const std::system_error&) {  // a limit of the system's: another time
+    place->is_running = false;
+    Response response;
+    response.failure = Response::Failure::kOther;
+    response.failure_text = "the system gives no thread to write with";
+    place->answer(std::move(place->jobs.back()), std::move(response), {});
+    place->jobs.pop_back();
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 

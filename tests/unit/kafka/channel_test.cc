@@ -6,10 +6,12 @@
 #include <fstream>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -215,6 +217,45 @@ TEST_F(KafkaChannelTest, TenantReachesNoPrivateAddressByItsOwnBrokersOrThoseItIs
   options.egress_allowed = allowed;
   EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 3), options).response), 3U);
   EXPECT_EQ(cluster.stored().size(), 3U);
+}
+
+TEST_F(KafkaChannelTest, HostileClusterOfMoreBrokersThanATenantMayHaveIsGivenUp) {
+  const KafkaCluster cluster(static_cast<int>(kafka::kTenantBrokersMax) + 10);
+  // Any of them names the others.
+  const std::string first = cluster.brokers().substr(0, cluster.brokers().find(','));
+  auto allowed = std::make_shared<AddressRanges>();
+  ASSERT_TRUE(allowed->add("127.0.0.0/8"));
+  TransferOptions options = within(std::chrono::minutes(1));
+  options.egress_allowed = allowed;
+  EXPECT_EQ(stored_count(send(request_of(first, 3), options).response), 3U) << "the operator's";
+  options.egress = Egress::kTenant;
+  const Answer answer = send(request_of(first, 3), options);
+  EXPECT_EQ(answer.response.failure, Failure::kOther);
+  EXPECT_EQ(stored_count(answer.response), 0U);
+}
+
+// Whatever the engine's limits are, it goes on when it has reached them.
+TEST_F(KafkaChannelTest, WhereNoThreadIsToBeHadTheRequestWaitsForOne) {
+  const KafkaCluster cluster;
+  pthread_attr_t usual;
+  ASSERT_EQ(pthread_getattr_default_np(&usual), 0);
+  pthread_attr_t impossible;
+  ASSERT_EQ(pthread_getattr_default_np(&impossible), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&impossible, std::size_t{1} << 46U), 0);
+  bool is_stored = false;
+  ASSERT_EQ(pthread_setattr_default_np(&impossible), 0);
+  on_loop([&] {
+    loop_.send(request_of(cluster.brokers(), 3), within(std::chrono::minutes(1)),
+               [&](const Response& response, const TransferTimes&) {
+                 with_lock([&] { is_stored = stored_count(response) == 3; });
+               });
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  with_lock([&] { EXPECT_FALSE(is_stored); });
+  ASSERT_EQ(pthread_setattr_default_np(&usual), 0);
+  wait([&] { return is_stored; });
+  pthread_attr_destroy(&usual);
+  pthread_attr_destroy(&impossible);
 }
 
 TEST_F(KafkaChannelTest, ProxyIsRefusedSinceNoneCanBeUsed) {

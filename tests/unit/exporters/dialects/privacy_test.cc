@@ -107,6 +107,30 @@ TEST(Privacy, AReasonThatIsASentenceIsContent) {
   EXPECT_TRUE(has("is_byok"));
 }
 
+TEST(Privacy, NamesOfUsageAndOfDocumentsAreCodesOrContent) {
+  Arena arena;
+  Trace trace = chat_trace(arena);
+  trace.facts.clear();
+  trace.facts.push_back({"web_search_requests", std::int64_t{2}, false});
+  trace.facts.push_back({"my secret", std::int64_t{3}, false});
+  trace.facts.push_back({"note", Text("my secret"), false});
+  trace.output_documents.push_back({"7", "text", 0.5});
+  trace.output_documents.push_back({R"({"my":"secret"})", "text", 0.25});
+  trace.input_documents.push_back({"my secret", "text", std::nullopt});
+  const Trace kept = redact(trace, {}, arena);
+  ASSERT_GE(kept.facts.size(), 1U);
+  EXPECT_EQ(kept.facts[0].key, "web_search_requests");
+  for (const Metadatum& fact : kept.facts) {
+    EXPECT_NE(fact.key, "my secret");
+    EXPECT_NE(fact.key, "note");
+  }
+  EXPECT_TRUE(kept.input_documents.empty());
+  ASSERT_EQ(kept.output_documents.size(), 2U);
+  EXPECT_EQ(kept.output_documents[0].id, "7");
+  EXPECT_EQ(kept.output_documents[1].id, "");
+  EXPECT_EQ(kept.output_documents[1].score, 0.25);
+}
+
 TEST(Privacy, NoneOfTheRemovedNamesIsLeft) {
   constexpr Text kRemoved[] = {"input.value",
                                "input.mime_type",
