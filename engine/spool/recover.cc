@@ -132,7 +132,9 @@ void Spool::go_on(Held& held, const SegmentFile::Scan& scan) {
   }
   // What the disk lost is nobody's any more; count_lost() counts it.
   for (std::uint32_t i = 0; i < frames; ++i) {
-    if (held.state->pending(i) != known[i]) held.state->set(i, known[i]);
+    if (held.state->pending(i) == known[i]) continue;
+    held.state->set(i, known[i]);
+    held.is_damaged = true;  // a committed frame, at the end perhaps: worth a look
   }
   if (!held.is_damaged) static_cast<void>(held.file->cut(committed_end));
 }
@@ -167,7 +169,12 @@ void Spool::recover_segment(const std::string& path, Recovery& recovery) {
   if (is_copy) file = fail(path + " is a copy of another segment");
   std::optional<SegmentFile::Scan> scan;
   if (file) {
-    if (auto scanned = (*file)->scan()) scan = *std::move(scanned);
+    auto scanned = (*file)->scan();
+    if (!scanned) {
+      leave(path, scanned.error(), recovery);
+      return;
+    }
+    scan = *std::move(scanned);
   }
   if (!file || !scan) {
     recovery.note_flaw(file ? path : file.error().message());

@@ -32,8 +32,8 @@ void Spooler::serve_wishes(Instant now) {
         ++next;
         continue;
       }
-      writer_for(next->wish).forgo();
     }
+    if (outcome != Outcome::kRestaged) writer_for(next->wish).forgo();  // the next one's turn
     context_.post([answered = std::move(next->answered), found = outcome == Outcome::kRestaged] {
       answered(found);
     });

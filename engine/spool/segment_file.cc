@@ -198,7 +198,10 @@ Result<std::string> SegmentFile::read(std::uint64_t offset, std::uint64_t size) 
     const ssize_t got =
         pread(fd_, bytes.data() + done, size - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(system_error("read", path_, errno));
+    if (got < 0) {
+      unread_ = system_error("read", path_, errno);
+      return fail(*unread_);
+    }
     if (got == 0) return fail(fmt::format("{} ends before offset {}", path_, offset + size));
     done += static_cast<std::size_t>(got);
   }
@@ -242,6 +245,7 @@ bool SegmentFile::is_zero_from(std::uint64_t offset) const {
 
 Result<SegmentFile::Scan> SegmentFile::scan() {
   Scan found;
+  unread_.reset();
   std::uint64_t at = kFramesAt;
   while (at < size_) {
     auto frame = frame_at(at);
@@ -265,6 +269,8 @@ Result<SegmentFile::Scan> SegmentFile::scan() {
     at = next_frame(at + 8);
     found.is_torn = at >= size_;
   }
+  // Not to be had just now: what stands there is not known to be damaged.
+  if (unread_) return fail(*unread_);
   tail_ = found.end;
   return found;
 }

@@ -66,7 +66,8 @@ class SegmentFile {
     std::uint64_t end = kFramesAt;   // behind the last sound frame
     bool is_torn = false;            // and something broken behind it
   };
-  // Reads heads only. Goes on behind damage where the next sound frame begins.
+  // Reads heads only. Goes on behind damage where the next sound frame begins. An Error is one of
+  // the system's: what stands in the file is not known then.
   [[nodiscard]] Result<Scan> scan();
 
   // Bits of destinations, by ordinal, that the done-log says are done.
@@ -98,6 +99,7 @@ class SegmentFile {
   SegmentHeader header_;
   std::uint64_t size_;
   std::uint64_t tail_ = kFramesAt;
+  mutable std::optional<Error> unread_;  // why the system gave no bytes, once it has not
 };
 
 // What a kill between making a segment and naming it leaves behind.

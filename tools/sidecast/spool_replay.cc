@@ -142,10 +142,10 @@ std::set<std::uint64_t> batches_of(const std::vector<SpoolSegment>& segments,
 }
 
 // What is to be copied of one segment; the first refusal ends it. Without a copier it is only
-// looked at and added up.
+// looked at and added up. Takes part in `there`.
 Status copy_segment(const SpoolSegment& segment, const SpoolOptions& options,
-                    const Gatekeeper& gatekeeper, const std::set<std::uint64_t>& there,
-                    Copier* copier, Copied& copied) {
+                    const Gatekeeper& gatekeeper, std::set<std::uint64_t>& there, Copier* copier,
+                    Copied& copied) {
   for (const SegmentFile::Found& found : segment.scan.frames) {
     const std::vector<std::string> names = waiting_names(segment, found);
     const bool is_wanted =
@@ -162,7 +162,8 @@ Status copy_segment(const SpoolSegment& segment, const SpoolOptions& options,
     if (Status admitted = gatekeeper.admit(*frame); !admitted) {
       return fail(Error(admitted.error()).with(place));
     }
-    if (there.contains(identity_of_batch(*frame))) {
+    // Those of another destination are often the same records, once more.
+    if (!there.insert(identity_of_batch(*frame)).second) {
       copied.records_there += frame->records.size();
       continue;
     }
@@ -188,13 +189,14 @@ Result<Copied> replay(const SpoolOptions& options, const std::string& directory,
     last = std::max(last, segment.file->sequence());
     used_bytes += segment.file->file_bytes();
   }
-  const std::set<std::uint64_t> there = batches_of(*segments, to.name);
+  const std::set<std::uint64_t> found_there = batches_of(*segments, to.name);
   const Gatekeeper gatekeeper(to, options.force);
   Copier copier(directory, last + 1, to);
   Copied copied;
   // All is looked at before anything is written.
   for (Copier* const step : {static_cast<Copier*>(nullptr), &copier}) {
     copied = {};
+    std::set<std::uint64_t> there = found_there;
     for (const SpoolSegment& segment : *segments) {
       if (segment.file == nullptr) continue;
       if (Status done = copy_segment(segment, options, gatekeeper, there, step, copied); !done) {

@@ -87,6 +87,25 @@ TEST_F(SpoolRecovery, WhatIsAdoptedIsAdoptedOnce) {
   second.expect_sums();
 }
 
+TEST_F(SpoolRecovery, ADamagedFrameAtTheEndIsSetAsideAndNotCutOff) {
+  {
+    World world(memory(), disk());
+    Sample sample;
+    for (int i = 0; i < 3; ++i) world.put(sample, 1);
+  }
+  const std::string segment = segments_in(disk()).front();
+  const std::uint64_t last =
+      SegmentFile::open(segment, SegmentFile::Access::kRead).value()->scan()->frames.back().offset;
+  std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(last + 8));
+  file.put('\xA5');
+  file.close();
+  World world(memory(), disk());
+  EXPECT_EQ(world.found.set_aside, 1U);
+  EXPECT_GT(fs::file_size(segment), last);
+  world.expect_sums();
+}
+
 TEST_F(SpoolRecovery, ALostSegmentIsACountedLoss) {
   {
     World world(memory(), disk());

@@ -1,11 +1,14 @@
 // A segment's file: what was written is found, what was torn or damaged is skipped and said.
 #include "engine/spool/segment_file.h"
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/unit/spool/spool_fixture.h"
 
@@ -58,6 +61,24 @@ TEST_F(SegmentFileTest, HostileDamageCostsOneFrame) {
   EXPECT_FALSE(scan->is_torn);
   ASSERT_EQ(scan->frames.size(), 2U);
   EXPECT_EQ(scan->frames[1].head.ordinal, 2U);
+}
+
+// A disk that gives no bytes just now has lost none.
+TEST_F(SegmentFileTest, WhatCannotBeReadIsNotCalledDamaged) {
+  const std::string path = write_three();
+  auto file = SegmentFile::open(path, Access::kRead);
+  ASSERT_TRUE(file);
+  int its = -1;
+  for (int fd = 3; fd < 256 && its < 0; ++fd) {
+    std::error_code none;
+    const auto target = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), none);
+    if (!none && target == path) its = fd;
+  }
+  ASSERT_GE(its, 0);
+  const int folder = ::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(::dup3(folder, its, O_CLOEXEC), its);  // reads of it fail: EISDIR
+  ::close(folder);
+  EXPECT_FALSE((*file)->scan());
 }
 
 TEST_F(SegmentFileTest, AFutureVersionIsNamed) {
