@@ -13,10 +13,10 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "engine/base/log.h"
+#include "engine/base/private_memory.h"
 #include "engine/config/loader.h"
 #include "engine/config/units.h"
 #include "engine/engine.h"
@@ -46,18 +46,6 @@ void allow_descriptors() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Credentials and content are in memory: no dump of it is written, and processes of the same user
-// neither trace nor read it. Before the config is read, which says whether somebody debugs it.
-void keep_memory_private(bool is_private) {
-  ::prctl(PR_SET_DUMPABLE, is_private ? 0 : 1);
-  static rlim_t allowed = 0;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_CORE, &limit) != 0) return;
-  if (is_private) allowed = limit.rlim_cur;
-  limit.rlim_cur = is_private ? 0 : allowed;
-  ::setrlimit(RLIMIT_CORE, &limit);
-}
-
 int run(int argc, char** argv) {
   CLI::App app("sidecastd: drains the rings of LLM gateways and exports their traces");
   std::string config_path;
@@ -84,7 +72,8 @@ int run(int argc, char** argv) {
   }
   sidecast::open_log(verbose ? sidecast::LogLevel::kDebug : sidecast::LogLevel::kInfo);
 
-  keep_memory_private(true);
+  // Before the config is read, which says whether somebody debugs it.
+  sidecast::keep_memory_private(true);
   auto loader = std::make_shared<sidecast::ConfigLoader>(config_path, ring_dir);
   auto config = loader->load();
   if (!config) {
@@ -92,7 +81,7 @@ int run(int argc, char** argv) {
     return 2;
   }
   for (const std::string& warning : config->config->warnings) sidecast::log_warning("{}", warning);
-  if (config->config->core_dumps) keep_memory_private(false);
+  if (config->config->core_dumps) sidecast::keep_memory_private(false);
 
   allow_descriptors();
   struct sigaction action {};

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -105,6 +106,21 @@ class Secrets(end_to_end.EndToEndTest):
     def test_memory_is_dumped_and_traced_only_where_the_config_says_so(self):
         self.assertEqual(self.memory_of(), ("0", 0))
         self.assertEqual(self.memory_of(core_dumps=True), ("unlimited", NOBODY))
+
+    def test_the_tool_that_opens_secrets_is_as_private(self):
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        port = silent.getsockname()[1]
+        self.pipeline.write_config(
+            [{"name": "silent", "type": "otlp", "endpoint": f"http://127.0.0.1:{port}", "timeout": "30s"}])
+        test = subprocess.Popen(
+            ["sh", "-c", 'ulimit -S -c 2048 && exec "$0" test silent --config "$1"', end_to_end.BINARIES / "sidecast",
+             self.pipeline.config], stdout=subprocess.DEVNULL)
+        self.addCleanup(test.wait)
+        self.addCleanup(test.kill)
+        self.addCleanup(silent.accept()[0].close)
+        limits = pathlib.Path(f"/proc/{test.pid}/limits").read_text()
+        self.assertEqual(next(line for line in limits.splitlines() if "core file" in line).split()[4], "0")
 
 
 if __name__ == "__main__":

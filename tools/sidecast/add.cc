@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/private_memory.h"
 #include "engine/config/config.h"
 #include "engine/config/file.h"
 #include "engine/config/seal_keys.h"
@@ -171,7 +172,10 @@ void add_add(CLI::App& app, int& exit_code) {
   command->add_option("--config", options->config, "The config")->capture_default_str();
   command->add_option("--key-file", options->key_file, "Key for sealing secrets");
   command->add_flag("--no-test", options->skips_test, "Save it untested");
-  command->callback([options, &exit_code] { exit_code = run_add(*options); });
+  command->callback([options, &exit_code] {
+    keep_memory_private(true);
+    exit_code = run_add(*options);
+  });
 }
 
 }  // namespace sidecast

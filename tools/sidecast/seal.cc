@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "engine/base/private_memory.h"
 #include "engine/config/config.h"
 #include "engine/config/file.h"
 #include "engine/config/seal_keys.h"
@@ -172,7 +173,10 @@ void add_seal(CLI::App& app, int& exit_code) {
                       "running engine takes both up when it reads its config the next time");
   command->add_flag("--forget-old", options->forgets_old,
                     "With --rotate: drop the old keys; values elsewhere can then not be opened");
-  command->callback([options, &exit_code] { exit_code = run_seal(*options); });
+  command->callback([options, &exit_code] {
+    keep_memory_private(true);
+    exit_code = run_seal(*options);
+  });
 }
 
 }  // namespace sidecast

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/private_memory.h"
 #include "engine/config/config.h"
 #include "tools/sidecast/commands.h"
 #include "tools/sidecast/connection_test.h"
@@ -57,7 +58,10 @@ void add_test(CLI::App& app, int& exit_code) {
   command->add_option("--config", options->config, "The config")->capture_default_str();
   command->add_flag("--send-trace", options->sends_trace,
                     "Send a marked test trace instead, which will show up in the backend");
-  command->callback([options, &exit_code] { exit_code = run_test(*options); });
+  command->callback([options, &exit_code] {
+    keep_memory_private(true);
+    exit_code = run_test(*options);
+  });
 }
 
 }  // namespace sidecast
