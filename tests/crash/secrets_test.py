@@ -55,6 +55,8 @@ class Secrets(end_to_end.EndToEndTest):
         engine = self.pipeline.start([end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config],
                                      "engine", environment)
         pipeline.wait_until(lambda: self.pipeline.stats_or_none() is not None, "the engine's stats")
+        tail = self.pipeline.start([end_to_end.BINARIES / "sidecast", "tail", "--ring-dir", self.pipeline.ring_dir,
+                                    "--json", "--show-content"], "tail")
         self.pipeline.replay(end_to_end.SAMPLE, "--ids", self.ids)
 
         def has_happened():
@@ -71,6 +73,13 @@ class Secrets(end_to_end.EndToEndTest):
         self.assertTrue(list(self.pipeline.ring_dir.glob(".engine/stage/*.seg")), "the stage is looked at")
         self.add_files(places)
         self.assertGreater(len(places), 4)
+        for command in (["explain", self.logged_ids()[0]], ["test", "taking"], ["test", "refusing"]):
+            done = subprocess.run([end_to_end.BINARIES / "sidecast", *command, "--config", self.pipeline.config],
+                                  capture_output=True, env=environment)
+            places[" ".join(command)] = done.stdout + done.stderr
+            self.assertIn(command[1].encode(), done.stdout + done.stderr, "it has said something of it")
+        tail.stop()
+        places["tail"] = tail.log.read_bytes()
         engine.stop()
         self.add_files(places, " at the end")
         spooled = b"".join(content for place, content in places.items() if ".spool" in place)
