@@ -87,7 +87,7 @@ class SpoolTool(spool_test.SpoolTest):
         self.assertEqual(self.tool("replay", "--to", "other")[0], 0)
         code, output, errors = self.tool("replay", "--to", "other")
         self.assertEqual(code, 0, errors)
-        self.assertIn("0 records for other", output)
+        self.assertIn("0 records were replayed: all that waits lies there for other already", output)
         self.assertIn(f"{self.written} records lie there", output)
         self.assertEqual(self.pipeline.start_engine("--drain").wait()[0], 0)
         self.assertEqual(self.destination("other")["delivered"], self.written)
@@ -100,6 +100,70 @@ class SpoolTool(spool_test.SpoolTest):
         code, _, errors = self.tool("replay", "--to", "other")
         self.assertEqual(code, 1)
         self.assertIn("raise spool.limit", errors)
+
+    def test_a_replay_of_what_waits_for_two_writes_it_once(self):
+        """Both hold the same batch; the third gets it, and each of the two keeps its own."""
+        other = self.pipeline.start_sink("other")
+        two = [end_to_end.generic_json(self.address, enabled=False),
+               end_to_end.generic_json(self.address, name="second", enabled=False)]
+        third = end_to_end.generic_json(other.address, name="third")
+        self.write_config([*two, third], shutdown_deadline="3s")
+        self.assertEqual(self.tool("replay", "--to", "second")[0], 0)
+        code, output, errors = self.tool("replay", "--to", "third")
+        self.assertEqual(code, 0, errors)
+        self.assertIn(f"{self.written} records for third", output)
+        self.assertIn(f"{self.written} records of them wait for several destinations and are written once", output)
+        self.assertEqual(len(self.segments()), 3)
+        self.assertEqual(self.pipeline.start_engine("--drain").wait()[0], 0)
+        received = end_to_end.Received(other.out)
+        self.assert_all_arrived(received, "third")
+        self.assertEqual(received.repeats, 0)
+        self.assertEqual(self.destination("third")["adopted"], self.written)
+        for name in ("generic", "second"):
+            self.assertEqual(self.destination(name)["spooled"], self.written, name)
+        self.assert_sums_hold()
+
+    def test_replay_without_to_is_for_those_that_are_what_they_were(self):
+        code, output, errors = self.tool("replay")
+        self.assertEqual(code, 0, errors)
+        self.assertIn(f"generic: {self.written} records wait for it", output)
+        self.assertIn("need no replay, 0 left out", output)
+        # The same name, somewhere else.
+        changed = self.pipeline.start_sink("changed")
+        destinations = [end_to_end.generic_json(changed.address)]
+        self.write_config(destinations, shutdown_deadline="3s")
+        before = [segment.read_bytes() for segment in self.segments()]
+        code, output, _ = self.tool("replay")
+        self.assertEqual(code, 1)
+        self.assertIn(f"0 records were replayed: {self.written} records left out", output)
+        self.assertIn("never sent to what it is now", output)
+        self.assertIn("'--from generic --to generic' overrides", output)
+        self.assertEqual([segment.read_bytes() for segment in self.segments()], before)
+        self.write_config([end_to_end.generic_json(changed.address, name="new")], shutdown_deadline="3s")
+        code, output, _ = self.tool("replay")
+        self.assertEqual(code, 1)
+        self.assertIn("there is no such destination now", output)
+        # With --to it goes to what has the name now, and only once.
+        self.write_config(destinations, shutdown_deadline="3s")
+        code, output, errors = self.tool("replay", "--from", "generic", "--to", "generic")
+        self.assertEqual(code, 0, errors)
+        self.assertIn(f"{self.written} records for generic", output)
+        code, output, errors = self.tool("replay", "--to", "generic")
+        self.assertEqual(code, 0, errors)
+        self.assertIn("0 records were replayed", output)
+        self.assertEqual(self.pipeline.start_engine("--drain").wait()[0], 0)
+        received = end_to_end.Received(changed.out)
+        self.assert_all_arrived(received, "changed")
+        self.assertEqual(received.repeats, 0)
+
+    def test_a_replay_of_nothing_says_so(self):
+        code, output, errors = self.tool("replay", "--to", "generic", "--from", "nobody")
+        self.assertEqual(code, 0, errors)
+        self.assertEqual(output, "0 records were replayed: nothing waits for nobody\n")
+        code, output, errors = self.tool("replay", "--from", "nobody")
+        self.assertEqual(code, 0, errors)
+        self.assertEqual(output, "0 records were replayed: nothing waits for nobody\n")
+        self.assertEqual(len(self.segments()), 1)
 
     def test_replay_refuses_what_the_other_one_would_not_have_got(self):
         self.write_config([end_to_end.generic_json(self.address),

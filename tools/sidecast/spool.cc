@@ -38,12 +38,21 @@ std::uint64_t SpoolSegment::waiting(const spool::SegmentFile::Found& frame) cons
   return all & ~(*done)[frame.head.ordinal];
 }
 
+std::vector<const spool::DestinationName*> waiting_destinations(
+    const SpoolSegment& segment, const spool::SegmentFile::Found& frame) {
+  std::vector<const spool::DestinationName*> destinations;
+  const std::uint64_t waiting = segment.waiting(frame);
+  for (std::size_t i = 0; i < frame.head.destinations.size(); ++i) {
+    if ((waiting >> i & 1U) != 0) destinations.push_back(&frame.head.destinations[i]);
+  }
+  return destinations;
+}
+
 std::vector<std::string> waiting_names(const SpoolSegment& segment,
                                        const spool::SegmentFile::Found& frame) {
   std::vector<std::string> names;
-  const std::uint64_t waiting = segment.waiting(frame);
-  for (std::size_t i = 0; i < frame.head.destinations.size(); ++i) {
-    if ((waiting >> i & 1U) != 0) names.emplace_back(spool::name_of(frame.head.destinations[i]));
+  for (const auto* const one : waiting_destinations(segment, frame)) {
+    names.emplace_back(spool::name_of(*one));
   }
   return names;
 }
@@ -107,12 +116,17 @@ void add_spool(CLI::App& app, int& exit_code) {
       "replay",
       "Give what waits to another destination as well: the next start of the engine delivers it.\n"
       "Refuses records of accounts that it does not take, content if it is in privacy mode, and\n"
-      "another dialect, unless forced. The engine must not run.");
+      "another dialect, unless forced. Without --to it writes nothing and says what the next "
+      "start\n"
+      "delivers, and what it never will, because its destination is gone or is another one now.\n"
+      "The engine must not run.");
   replay->add_option("--config", options->config_file, "The engine's config")
       ->required()
       ->check(CLI::ExistingFile);
-  replay->add_option("--to", options->to, "Name of the destination that is to get them")
-      ->required();
+  replay->add_option(
+      "--to", options->to,
+      "Name of the destination that is to get them, even if they were spooled for what it "
+      "was before it changed");
   replay->add_option("--from", options->destination, "Only what waits for that one");
   replay->add_flag("--force", options->force, "Even what it would not have got");
   replay->callback([options, &exit_code] { exit_code = replay_spool(*options); });

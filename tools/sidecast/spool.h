@@ -21,7 +21,7 @@ struct SpoolOptions {
   std::string destination;    // of cat and replay: only what waits for it; empty = all
   bool show_content = false;  // of cat
   bool repair = false;        // of check
-  std::string to;             // of replay
+  std::string to;             // of replay; empty = whom it waits for, if it is still the same
   bool force = false;
 };
 
@@ -41,7 +41,9 @@ struct SpoolSegment {
 [[nodiscard]] Result<std::vector<SpoolSegment>> read_spool(const std::string& directory,
                                                            spool::SegmentFile::Access access);
 
-// The names that a frame waits for.
+// Whom a frame waits for. Pointers into it.
+[[nodiscard]] std::vector<const spool::DestinationName*> waiting_destinations(
+    const SpoolSegment& segment, const spool::SegmentFile::Found& frame);
 [[nodiscard]] std::vector<std::string> waiting_names(const SpoolSegment& segment,
                                                      const spool::SegmentFile::Found& frame);
 

@@ -1,7 +1,10 @@
 // sidecast spool replay: writes batches anew, for another destination. The engine finds the new
 // segment at its next start and counts it in as adopted. What waits for the old destination goes on
-// waiting. What lies there for the new one already is not written again.
+// waiting. What lies there for the new one already is not written again. A destination is its
+// identity, not its name: what was queued for what it used to be goes to it when a person says so
+// with --to, and never else.
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -118,18 +121,19 @@ std::uint64_t identity_of_batch(const spool::Frame& frame) {
 struct Copied {
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t records_there = 0;  // in batches that lie there for it already
+  std::uint64_t records_there = 0;    // in batches that lie there for it already
+  std::uint64_t records_of_both = 0;  // in batches that wait for several, and are written once
 };
 
-// The batches that were ever spooled for that destination and still lie there.
+// The batches that were ever spooled for that destination, as it is, and still lie there.
 std::set<std::uint64_t> batches_of(const std::vector<SpoolSegment>& segments,
-                                   const std::string& name) {
+                                   const std::string& identity) {
   std::set<std::uint64_t> batches;
   for (const SpoolSegment& segment : segments) {
     for (const SegmentFile::Found& found : segment.scan.frames) {
       const auto& names = found.head.destinations;
       if (std::none_of(names.begin(), names.end(),
-                       [&](const auto& one) { return spool::name_of(one) == name; })) {
+                       [&](const auto& one) { return spool::identity_of(one) == identity; })) {
         continue;
       }
       const auto whole = segment.file->read(found.offset, found.head.size_bytes);
@@ -141,47 +145,57 @@ std::set<std::uint64_t> batches_of(const std::vector<SpoolSegment>& segments,
   return batches;
 }
 
-// What is to be copied of one segment; the first refusal ends it. Without a copier it is only
-// looked at and added up. Takes part in `there`.
-Status copy_segment(const SpoolSegment& segment, const SpoolOptions& options,
-                    const Gatekeeper& gatekeeper, std::set<std::uint64_t>& there, Copier* copier,
-                    Copied& copied) {
-  for (const SegmentFile::Found& found : segment.scan.frames) {
-    const std::vector<std::string> names = waiting_names(segment, found);
-    const bool is_wanted =
-        options.destination.empty()
-            ? !names.empty()
-            : std::find(names.begin(), names.end(), options.destination) != names.end();
-    const bool is_there = std::find(names.begin(), names.end(), options.to) != names.end();
-    if (!is_wanted || is_there) continue;
-    const auto whole = segment.file->read(found.offset, found.head.size_bytes);
-    const std::string place = fmt::format("{} offset {}", segment.path, found.offset);
-    if (!whole) return fail(Error(whole.error()).with(place));
-    const auto frame = spool::parse_frame(*whole, segment.file->id(), found.offset);
-    if (!frame) return fail(Error(frame.error()).with(place));
-    if (Status admitted = gatekeeper.admit(*frame); !admitted) {
-      return fail(Error(admitted.error()).with(place));
-    }
-    // Those of another destination are often the same records, once more.
-    if (!there.insert(identity_of_batch(*frame)).second) {
-      copied.records_there += frame->records.size();
-      continue;
-    }
-    copied.records += frame->records.size();
-    copied.bytes += found.head.size_bytes;
-    if (copier == nullptr) continue;
-    if (Status written = copier->copy(*frame); !written) return written;
-  }
-  return {};
+// Whether it is asked for what waits for one of these.
+bool is_wanted(const SpoolOptions& options,
+               const std::vector<const spool::DestinationName*>& waiting) {
+  return std::any_of(waiting.begin(), waiting.end(), [&](const auto* one) {
+    return options.destination.empty() || spool::name_of(*one) == options.destination;
+  });
 }
 
-Result<Copied> replay(const SpoolOptions& options, const std::string& directory,
-                      std::uint64_t limit_bytes, const DestinationConfig& to) {
-  const auto segments = read_spool(directory, SegmentFile::Access::kRead);
-  if (!segments) return fail(segments.error());
+// What is to be copied of all segments; the first refusal ends it. Without a copier it is only
+// looked at and added up. `there`: batches that it has already.
+Result<Copied> copy_segments(const std::vector<SpoolSegment>& segments, const SpoolOptions& options,
+                             const Gatekeeper& gatekeeper, const std::set<std::uint64_t>& there,
+                             Copier* copier) {
+  Copied copied;
+  std::set<std::uint64_t> taken;
+  std::set<std::uint64_t> left;
+  for (const SpoolSegment& segment : segments) {
+    for (const SegmentFile::Found& found : segment.scan.frames) {
+      if (!is_wanted(options, waiting_destinations(segment, found))) continue;
+      const auto whole = segment.file->read(found.offset, found.head.size_bytes);
+      const std::string place = fmt::format("{} offset {}", segment.path, found.offset);
+      if (!whole) return fail(Error(whole.error()).with(place));
+      const auto frame = spool::parse_frame(*whole, segment.file->id(), found.offset);
+      if (!frame) return fail(Error(frame.error()).with(place));
+      const std::uint64_t batch = identity_of_batch(*frame);
+      if (there.contains(batch)) {
+        if (left.insert(batch).second) copied.records_there += frame->records.size();
+        continue;
+      }
+      if (Status admitted = gatekeeper.admit(*frame); !admitted) {
+        return fail(Error(admitted.error()).with(place));
+      }
+      // Those of another destination are often the same records, once more.
+      if (!taken.insert(batch).second) {
+        copied.records_of_both += frame->records.size();
+        continue;
+      }
+      copied.records += frame->records.size();
+      copied.bytes += found.head.size_bytes;
+      if (copier == nullptr) continue;
+      if (Status written = copier->copy(*frame); !written) return fail(written.error());
+    }
+  }
+  return copied;
+}
+
+Result<Copied> replay(const SpoolOptions& options, const std::vector<SpoolSegment>& segments,
+                      const spool::Settings& settings, const DestinationConfig& to) {
   std::uint64_t last = 0;
   std::uint64_t used_bytes = 0;
-  for (const SpoolSegment& segment : *segments) {
+  for (const SpoolSegment& segment : segments) {
     // Of those that this cannot read, too.
     if (const auto named = spool::named_segment(segment.path))
       last = std::max(last, named->sequence);
@@ -189,28 +203,21 @@ Result<Copied> replay(const SpoolOptions& options, const std::string& directory,
     last = std::max(last, segment.file->sequence());
     used_bytes += segment.file->file_bytes();
   }
-  const std::set<std::uint64_t> found_there = batches_of(*segments, to.name);
+  const std::set<std::uint64_t> there = batches_of(segments, to.identity);
   const Gatekeeper gatekeeper(to, options.force);
-  Copier copier(directory, last + 1, to);
-  Copied copied;
   // All is looked at before anything is written.
-  for (Copier* const step : {static_cast<Copier*>(nullptr), &copier}) {
-    copied = {};
-    std::set<std::uint64_t> there = found_there;
-    for (const SpoolSegment& segment : *segments) {
-      if (segment.file == nullptr) continue;
-      if (Status done = copy_segment(segment, options, gatekeeper, there, step, copied); !done) {
-        return fail(done.error());
-      }
-    }
-    // The engine would make room for it with the oldest of what it is copied from.
-    if (used_bytes + copied.bytes > limit_bytes) {
-      return fail(fmt::format(
-          "the spool has {} bytes, {} more would be over its limit of {}; raise spool.limit, or "
-          "say less with --from",
-          used_bytes, copied.bytes, limit_bytes));
-    }
+  const auto counted = copy_segments(segments, options, gatekeeper, there, nullptr);
+  if (!counted) return fail(counted.error());
+  // The engine would make room for it with the oldest of what it is copied from.
+  if (used_bytes + counted->bytes > settings.limit_bytes) {
+    return fail(fmt::format(
+        "the spool has {} bytes, {} more would be over its limit of {}; raise spool.limit, or "
+        "say less with --from",
+        used_bytes, counted->bytes, settings.limit_bytes));
   }
+  Copier copier(settings.directory, last + 1, to);
+  const auto copied = copy_segments(segments, options, gatekeeper, there, &copier);
+  if (!copied) return fail(copied.error());
   if (Status ended = copier.finish(); !ended) return fail(ended.error());
   return copied;
 }
@@ -220,6 +227,100 @@ int failed(int exit_code, const std::string& message) {
   return exit_code;
 }
 
+std::string whose(const SpoolOptions& options) {
+  return options.destination.empty() ? std::string()
+                                     : " for " + printable(options.destination, 100);
+}
+
+void tell_copied(const Copied& copied, const SpoolOptions& options) {
+  if (copied.records > 0) {
+    fmt::print("{} for {}: the next start of the engine delivers them\n",
+               human_count(copied.records, "record"), options.to);
+  } else {
+    fmt::print("0 records were replayed: {}\n",
+               copied.records_there > 0 ? fmt::format("all that waits{} lies there for {} already",
+                                                      whose(options), options.to)
+                                        : fmt::format("nothing waits{}", whose(options)));
+  }
+  if (copied.records_there > 0) {
+    fmt::print("{} lie there for it already and are not written twice\n",
+               human_count(copied.records_there, "record"));
+  }
+  if (copied.records_of_both > 0) {
+    fmt::print("{} of them wait for several destinations and are written once\n",
+               human_count(copied.records_of_both, "record"));
+  }
+}
+
+// ---- Without --to: who gets what waits, if nobody does anything.
+
+int tell_who_gets_it(const std::vector<SpoolSegment>& segments, const SpoolOptions& options,
+                     const RunningConfig& running) {
+  std::map<std::pair<std::string, std::string>, std::uint64_t> waiting;  // of name and identity
+  for (const SpoolSegment& segment : segments) {
+    for (const SegmentFile::Found& found : segment.scan.frames) {
+      for (const spool::DestinationName* const one : waiting_destinations(segment, found)) {
+        const std::string name(spool::name_of(*one));
+        if (!options.destination.empty() && name != options.destination) continue;
+        waiting[{name, std::string(spool::identity_of(*one))}] += found.head.record_count;
+      }
+    }
+  }
+  std::uint64_t taken = 0;
+  std::uint64_t left_out = 0;
+  for (const auto& [destination, records] : waiting) {
+    const auto& [name, identity] = destination;
+    const std::string who = printable(name, 100);
+    const auto now = std::find_if(running.destinations.begin(), running.destinations.end(),
+                                  [&key = name](const auto& one) { return one->name == key; });
+    const bool is_there = now != running.destinations.end();
+    if (is_there && (*now)->identity == identity) {
+      taken += records;
+      fmt::print("{}: {} {}\n", who, human_count(records, "record"),
+                 (*now)->enabled ? "wait for it: the next start of the engine delivers them"
+                                 : "wait until it is enabled");
+      continue;
+    }
+    left_out += records;
+    fmt::print("{}: {} left out: {}\n", who, human_count(records, "record"),
+               is_there
+                   ? fmt::format("they were spooled for what it was before its type, endpoint, "
+                                 "accounts, privacy or options changed, and are never sent to "
+                                 "what it is now; '--from {0} --to {0}' overrides",
+                                 who)
+                   : fmt::format("there is no such destination now; '--from {} --to NAME' gives "
+                                 "them to another",
+                                 who));
+  }
+  // It lies there already, so nothing is written, whatever is taken.
+  if (taken > 0) {
+    fmt::print("{} wait as they are and need no replay, {} left out\n",
+               human_count(taken, "record"), human_count(left_out));
+  } else {
+    fmt::print("0 records were replayed: {}\n", left_out > 0
+                                                    ? human_count(left_out, "record") + " left out"
+                                                    : "nothing waits" + whose(options));
+  }
+  return taken == 0 && left_out > 0 ? kExitFailed : kExitDone;
+}
+
+// The engine must not run.
+int replay_locked(const SpoolOptions& options, const RunningConfig& running,
+                  const DestinationConfig* to) {
+  const spool::Settings& settings = *running.config->spool;
+  auto segments = read_spool(settings.directory, SegmentFile::Access::kRead);
+  if (!segments) return failed(kExitFailed, segments.error().message());
+  if (to == nullptr) return tell_who_gets_it(*segments, options, running);
+  const auto copied = replay(options, *segments, settings, *to);
+  if (!copied) {
+    return failed(kExitFailed,
+                  copied.error().message() +
+                      (options.force ? "" : "; --force overrides what may be overridden"));
+  }
+  tell_copied(*copied, options);
+  return kExitDone;
+}
+
 }  // namespace
 
 int replay_spool(const SpoolOptions& options) {
@@ -227,28 +328,20 @@ int replay_spool(const SpoolOptions& options) {
   if (!running) return failed(kExitUsage, running.error().message());
   const Config& config = *running->config;
   if (!config.spool) return failed(kExitUsage, options.config_file + " names no spool");
-  const auto to = std::find_if(running->destinations.begin(), running->destinations.end(),
-                               [&](const auto& one) { return one->name == options.to; });
-  if (to == running->destinations.end()) {
-    return failed(kExitUsage, fmt::format("there is no destination '{}'", options.to));
+  const DestinationConfig* to = nullptr;
+  if (!options.to.empty()) {
+    const auto found = std::find_if(running->destinations.begin(), running->destinations.end(),
+                                    [&](const auto& one) { return one->name == options.to; });
+    if (found == running->destinations.end()) {
+      return failed(kExitUsage, fmt::format("there is no destination '{}'", options.to));
+    }
+    to = found->get();
   }
-  const std::string& directory = config.spool->directory;
-  const auto lock = spool::lock_directory(directory);
+  const auto lock = spool::lock_directory(config.spool->directory);
   if (!lock) return failed(kExitFailed, lock.error().message() + "; stop the engine first");
-  const auto copied = replay(options, directory, config.spool->limit_bytes, **to);
+  const int exit_code = replay_locked(options, *running, to);
   close(*lock);
-  if (!copied) {
-    return failed(kExitFailed,
-                  copied.error().message() +
-                      (options.force ? "" : "; --force overrides what may be overridden"));
-  }
-  fmt::print("{} for {}: the next start of the engine delivers them\n",
-             human_count(copied->records, "record"), options.to);
-  if (copied->records_there > 0) {
-    fmt::print("{} lie there for it already and are not written twice\n",
-               human_count(copied->records_there, "record"));
-  }
-  return kExitDone;
+  return exit_code;
 }
 
 }  // namespace sidecast
