@@ -274,6 +274,10 @@ class Exporter {
   // The cheapest request that proves address and credentials and stores nothing (or one marked
   // test record where nothing else proves it; `now` is its time). Authorise and judge it like any.
   [[nodiscard]] virtual Request probe(Timestamp now) const = 0;
+  // The request that makes the table it writes to, as Destination::table_ddl describes it; nothing
+  // where no request does. Authorise and judge it like any; delivered with an explanation says that
+  // the table was there already, and is as it was.
+  [[nodiscard]] virtual std::optional<Request> create_table() const { return std::nullopt; }
 
   // ---- For services whose credentials buy a token, which the requests then carry
   // The request that fetches the token, with its credentials; nothing while authorise() needs none

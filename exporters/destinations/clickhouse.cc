@@ -1,6 +1,7 @@
 // exporters/destinations/clickhouse.cc: rows into a table of ClickHouse over HTTP, as JSONEachRow.
-// Needs INSERT on the table. An insert is stored whole or not at all; what an error means follows
-// from its code. Facts: reference "destinations-native" §3 and §4.
+// Needs INSERT on the table, and CREATE TABLE where it is to make it. An insert is stored whole or
+// not at all; what an error means follows from its code. Facts: reference "destinations-native" §3
+// and §4.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -28,7 +29,7 @@ constexpr Option kOptions[] = {
     {.name = "database", .fallback = "default", .help = "Database of the table."},
     {.name = "table",
      .fallback = "SIDECAST_TRACES",
-     .help = "Table; `sidecast ddl clickhouse` prints what makes it."},
+     .help = "Table; `sidecast test NAME --create-table` makes it, `sidecast ddl` prints how."},
     // With the password, so that new credentials apply to batches that wait.
     {.name = "username",
      .fallback = "",
@@ -66,6 +67,8 @@ struct ErrorCode {
   std::string_view name;
   Class meaning;
 };
+// The answer to create_table() when there is nothing to do; nobody inserting is told this.
+constexpr int kTableExists = 57;
 constexpr ErrorCode kErrors[] = {
     {16, "NO_SUCH_COLUMN_IN_TABLE", Class::kMendable},
     {25, "CANNOT_PARSE_ESCAPE_SEQUENCE", Class::kContent},
@@ -74,7 +77,9 @@ constexpr ErrorCode kErrors[] = {
     {36, "BAD_ARGUMENTS", Class::kMendable},
     {38, "CANNOT_PARSE_DATE", Class::kContent},
     {41, "CANNOT_PARSE_DATETIME", Class::kContent},
+    {50, "UNKNOWN_TYPE", Class::kMendable},
     {53, "TYPE_MISMATCH", Class::kContent},
+    {kTableExists, "TABLE_ALREADY_EXISTS", Class::kMendable},
     {60, "UNKNOWN_TABLE", Class::kMendable},
     {62, "SYNTAX_ERROR", Class::kMendable},
     {70, "CANNOT_CONVERT_TYPE", Class::kContent},
@@ -149,6 +154,9 @@ Status check_name(std::string_view option, std::string_view name) {
   return fail(fmt::format("{} must be a name of 1 to 200 printable bytes", option));
 }
 
+// The SQL that makes the table: `statement` is how it begins.
+std::string table_ddl(std::string_view statement, const OptionValues& options);
+
 class ClickHouse final : public NativeExporter {
  public:
   [[nodiscard]] static Result<std::unique_ptr<const Exporter>> make(const OptionValues& options);
@@ -161,6 +169,7 @@ class ClickHouse final : public NativeExporter {
                               Timestamp now) const override;
   // An insert of no rows: proves address, user, table and the right to insert.
   [[nodiscard]] Request probe(Timestamp) const override { return post(); }
+  [[nodiscard]] std::optional<Request> create_table() const override;
 
  private:
   enum class Async { kAuto, kOn, kOff, kServer };
@@ -168,6 +177,8 @@ class ClickHouse final : public NativeExporter {
 
   Async async_ = Async::kAuto;
   bool deduplicates_ = true;
+  std::string table_url_;
+  std::string table_sql_;
 };
 
 Result<std::unique_ptr<const Exporter>> ClickHouse::make(const OptionValues& options) {
@@ -190,6 +201,7 @@ Result<std::unique_ptr<const Exporter>> ClickHouse::make(const OptionValues& opt
   const auto deduplicates = parse_flag("deduplicate", options.get("deduplicate"));
   if (!deduplicates) return fail(deduplicates.error());
   exporter->deduplicates_ = *deduplicates;
+  exporter->table_sql_ = table_ddl("CREATE TABLE", options);
   return std::unique_ptr<const Exporter>(std::move(exporter));
 }
 
@@ -199,6 +211,7 @@ Status ClickHouse::read_url_and_settings(const OptionValues& options) {
   if (Status status = check_name("database", database); !status) return status;
   if (Status status = check_name("table", table); !status) return status;
   if (Status status = read_url(options, "endpoint", "/"); !status) return status;
+  table_url_ = url_;
   const std::string query = fmt::format("INSERT INTO {} FORMAT JSONEachRow", quoted_name(table));
   // Columns that the table has not are skipped, whatever the server's default is.
   url_ += fmt::format("?database={}&query={}&input_format_skip_unknown_fields=1",
@@ -237,6 +250,15 @@ Result<std::vector<Request>> ClickHouse::encode(std::shared_ptr<const Batch> bat
   return requests;
 }
 
+// Without IF NOT EXISTS, so that the answer says whether the table was there. Settings of inserts
+// are none of its.
+std::optional<Request> ClickHouse::create_table() const {
+  Request request = post(table_sql_);
+  request.url = table_url_;
+  set_header(request, "content-type", "text/plain");
+  return request;
+}
+
 Status ClickHouse::authorise(Request& request, const Secrets& secrets, Timestamp) const {
   if (Status status = check_secrets(secrets, kOptions); !status) return status;
   const std::string_view user = reveal_secret(secrets, "username");
@@ -251,6 +273,11 @@ Verdict ClickHouse::judge(const Request& request, const Response& response, Time
   if (response.failure != Response::Failure::kNone || is_html(response)) return verdict;
   const ErrorCode* const error = error_of(response);
   if (error == nullptr) return verdict;
+  if (error->number == kTableExists && request.record_count == 0) {
+    Verdict there;
+    there.explanation = "the table was there";
+    return there;
+  }
   verdict.server_text = shown_text(request, server_text(response));
   switch (error->meaning) {
     case Class::kTransient:
@@ -295,13 +322,17 @@ std::string type_of(const WarehouseColumn& column) {
   return "String";
 }
 
-std::string table_ddl(const OptionValues& options) {
+std::string table_ddl(std::string_view statement, const OptionValues& options) {
   return fmt::format(
-      "CREATE TABLE IF NOT EXISTS {}.{} (\n{}\n) ENGINE = MergeTree\n"
+      "{} {}.{} (\n{}\n) ENGINE = MergeTree\n"
       "ORDER BY (TIMESTAMP, TRACE_ID, SPAN_ID)\n"
       "SETTINGS non_replicated_deduplication_window = 1000\n",
-      quoted_name(trim_blanks(options.get("database"))),
+      statement, quoted_name(trim_blanks(options.get("database"))),
       quoted_name(trim_blanks(options.get("table"))), column_lines(&type_of, false));
+}
+
+std::string printed_ddl(const OptionValues& options) {
+  return table_ddl("CREATE TABLE IF NOT EXISTS", options);
 }
 
 }  // namespace
@@ -311,7 +342,7 @@ const Destination clickhouse{.name = "clickhouse",
                              .summary = "A table of ClickHouse or ClickHouse Cloud",
                              .options = kOptions,
                              .make = &ClickHouse::make,
-                             .table_ddl = &table_ddl};
+                             .table_ddl = &printed_ddl};
 }  // namespace destinations
 
 }  // namespace sidecast

@@ -121,9 +121,13 @@ class ClickHouseServerTest(end_to_end.EndToEndTest):
         code, line = self.connect(self.destination(), "--send-trace")
         self.assertEqual(code, 1)
         self.assertIn("UNKNOWN_TABLE", line)
-        code, line = self.connect(self.destination(password="another"))
-        self.assertEqual(code, 1)
-        self.assertIn("WRONG_PASSWORD", line)
+        for arguments in ((), ("--create-table",)):
+            code, line = self.connect(self.destination(password="another"), *arguments)
+            self.assertEqual(code, 1)
+            self.assertIn("WRONG_PASSWORD", line)
+        code, line = self.connect(self.destination(), "--create-table")
+        self.assertEqual((code, line.count("\n")), (1, 1), line)
+        self.assertIn("UNKNOWN_TYPE", line)  # of DateTime64
         self.make_table()
         code, line = self.connect(self.destination(settings="no_such_setting=1"), "--send-trace")
         self.assertEqual(code, 1)

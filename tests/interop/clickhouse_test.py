@@ -45,6 +45,8 @@ class ClickHouseTest(end_to_end.EndToEndTest):
         self.addCleanup(self.peer.close)
 
     def answer(self, request):
+        if "query" not in request["query"]:  # a statement
+            return self.of_database(self.database.ask({"sql": request["body"].decode()}))
         query = request["query"].pop("query")
         insert, _, form = query.rpartition(" FORMAT ")
         self.assertEqual(form, "JSONEachRow")
@@ -55,10 +57,13 @@ class ClickHouseTest(end_to_end.EndToEndTest):
             return 200, {}, ""  # the connection test: no rows
         written = ", ".join(f"{name}='{value}'" for name, value in kept.items())
         answer = self.database.ask({"sql": insert, "settings": written, "rows": request["body"].decode()})
-        if "error" in answer:
-            code = answer["error"].split("Code: ", 1)[-1].split(".", 1)[0]
-            return 500, {"X-ClickHouse-Exception-Code": code}, answer["error"]
-        return 200, {}, ""
+        return self.of_database(answer)
+
+    def of_database(self, answer):
+        if "error" not in answer:
+            return 200, {}, ""
+        code = answer["error"].split("Code: ", 1)[-1].split(".", 1)[0]
+        return 500, {"X-ClickHouse-Exception-Code": code}, answer["error"]
 
     def rows(self, sql):
         answer = self.database.ask({"sql": sql})
@@ -128,6 +133,28 @@ class ClickHouseTest(end_to_end.EndToEndTest):
         self.assertTrue(all(row["id"] == row["TRACE_ID"] for row in named))
         messages = self.rows("SELECT countIf(JSONLength(INPUT, 'messages') > 0) AS n FROM SIDECAST_TRACES")
         self.assertGreater(int(messages[0]["n"]), len(rows) // 2)
+
+    def create_table(self):
+        self.pipeline.write_config([{"name": "clickhouse", "type": "clickhouse", "endpoint": self.peer.url}])
+        done = subprocess.run([str(end_to_end.BINARIES / "sidecast"), "test", "clickhouse", "--create-table", "--send-trace",
+                               "--config", str(self.pipeline.config)], check=False, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_the_table_is_made_through_the_destination(self):
+        columns = ("SELECT name, type, default_expression FROM system.columns WHERE database = 'default' AND "
+                   "table = 'SIDECAST_TRACES' ORDER BY position")
+        self.make_table()
+        printed = self.rows(columns)
+        self.assertEqual(len(printed), 39)
+        self.assertIn("the table was there", self.create_table())
+        self.database.ask({"sql": "DROP TABLE SIDECAST_TRACES SYNC"})
+        self.assertEqual(self.rows(columns), [])
+        self.assertIn("the table was made", self.create_table())
+        self.assertEqual(self.rows(columns), printed)
+        (row,) = self.rows("SELECT * FROM SIDECAST_TRACES")  # the test's own trace, inserted by --send-trace
+        self.assertIn("sidecast-connection-test", row["SPAN_ID"])
+        self.assertEqual(row["MODEL"], "sidecast-connection-test")
 
     def test_a_batch_that_comes_twice_is_stored_once(self):
         self.make_table()

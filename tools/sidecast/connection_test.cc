@@ -152,20 +152,18 @@ ConnectionTest failed(const std::string& name, std::string_view why) {
   return {false, fmt::format("{}: failed: {}", printable(name, 128), why)};
 }
 
-}  // namespace
-
-ConnectionTest test_connection(const DestinationConfigPtr& destination, bool sends_trace) {
-  const auto request = test_request(*destination, sends_trace, wall_now());
-  if (!request) return failed(destination->name, request.error().message());
-  const Answer answer = send(destination, *request);
+// Sends it and says what came of it; `success` where an answer has no words of its own.
+ConnectionTest ask(const DestinationConfigPtr& destination, const Request& request,
+                   std::string_view success) {
+  const Answer answer = send(destination, request);
   if (!answer.status) return failed(destination->name, answer.status.error().message());
   const Verdict& verdict = answer.verdict;
   ConnectionTest test;
   test.is_passed = verdict.kind == Verdict::Kind::kDelivered;
   std::string why = verdict.explanation;
-  const bool is_http = request->transport == Transport::kHttp;
+  const bool is_http = request.transport == Transport::kHttp;
+  if (why.empty() && test.is_passed) why = success;
   if (why.empty() && is_http) why = fmt::format("HTTP {}", answer.response.status);
-  if (why.empty()) why = sends_trace ? "written" : "can be written to";
   if (const std::string_view hint = advice(answer.response); !hint.empty()) {
     why += fmt::format("; {}", hint);
   }
@@ -177,6 +175,25 @@ ConnectionTest test_connection(const DestinationConfigPtr& destination, bool sen
                           test.is_passed ? "ok" : "failed", printable(why, 600),
                           is_http ? phases(answer.times) : milliseconds(answer.times.total));
   return test;
+}
+
+}  // namespace
+
+ConnectionTest test_connection(const DestinationConfigPtr& destination, bool sends_trace) {
+  const auto request = test_request(*destination, sends_trace, wall_now());
+  if (!request) return failed(destination->name, request.error().message());
+  // Which 2xx it was is in the answer.
+  const bool is_http = request->transport == Transport::kHttp;
+  return ask(destination, *request, is_http ? "" : sends_trace ? "written" : "can be written to");
+}
+
+ConnectionTest create_table(const DestinationConfigPtr& destination) {
+  const auto request = destination->exporter->create_table();
+  if (!request) {
+    return failed(destination->name,
+                  "no request makes its table; where there is one, `sidecast ddl TYPE` prints it");
+  }
+  return ask(destination, *request, "the table was made");
 }
 
 }  // namespace sidecast

@@ -18,4 +18,8 @@ struct ConnectionTest {
 [[nodiscard]] ConnectionTest test_connection(const DestinationConfigPtr& destination,
                                              bool sends_trace);
 
+// Makes the table that the destination writes to, with its own connection and credentials. Passed
+// when it is there, and `line` says whether it was before.
+[[nodiscard]] ConnectionTest create_table(const DestinationConfigPtr& destination);
+
 }  // namespace sidecast

@@ -19,6 +19,7 @@ struct TestOptions {
   std::string name;
   std::string config = "sidecast.yaml";
   bool sends_trace = false;
+  bool creates_table = false;
 };
 
 int run_test(const TestOptions& options) {
@@ -40,8 +41,13 @@ int run_test(const TestOptions& options) {
                             printable(options.name, 128), names));
     return kExitUsage;
   }
-  const ConnectionTest test =
-      test_connection(std::make_shared<const DestinationConfig>(*found), options.sends_trace);
+  const auto destination = std::make_shared<const DestinationConfig>(*found);
+  if (options.creates_table) {
+    const ConnectionTest table = create_table(destination);
+    fmt::print("{}\n", table.line);
+    if (!table.is_passed) return kExitFailed;
+  }
+  const ConnectionTest test = test_connection(destination, options.sends_trace);
   fmt::print("{}\n", test.line);
   return test.is_passed ? kExitDone : kExitFailed;
 }
@@ -58,6 +64,9 @@ void add_test(CLI::App& app, int& exit_code) {
   command->add_option("--config", options->config, "The config")->capture_default_str();
   command->add_flag("--send-trace", options->sends_trace,
                     "Send a marked test trace instead, which will show up in the backend");
+  command->add_flag("--create-table", options->creates_table,
+                    "First make the table it writes to (clickhouse), unless it is there; what\n"
+                    "`sidecast ddl` prints, by the destination's own connection and credentials");
   command->callback([options, &exit_code] {
     keep_memory_private(true);
     exit_code = run_test(*options);

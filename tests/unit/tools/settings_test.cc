@@ -120,6 +120,44 @@ TEST_F(SettingsTest, SendTraceArrivesMarked) {
             std::string::npos);
 }
 
+TEST_F(SettingsTest, CreateTableSaysWhatItDidAndThenTests) {
+  test::HttpServer server;
+  const test::ScriptedReply done{};
+  server.script({done,
+                 done,  // made, tested
+                 {.status = 500,
+                  .headers = {{"x-clickhouse-exception-code", "57"}},
+                  .body = "Code: 57. DB::Exception: Table exists"},
+                 done,
+                 {.status = 403,
+                  .headers = {{"x-clickhouse-exception-code", "497"}},
+                  .body = "Code: 497. DB::Exception: hunter2 may not"}});
+  put("sidecast.yaml",
+      "destinations:\n- {name: lake, type: clickhouse, password: hunter2, endpoint: '" +
+          server.url() + "'}\n- {name: a, type: otlp, endpoint: 'http://h'}\n");
+  const auto create = [&](const char* name) {
+    const Ended ended = run({"test", name, "--create-table", "--config", config()});
+    EXPECT_EQ(ended.out.find("hunter2"), std::string::npos) << ended.out;
+    return ended;
+  };
+  const Ended made = create("lake");
+  EXPECT_EQ(made.exit_code, 0) << made.out;
+  EXPECT_EQ(made.out.find("lake: ok: the table was made (DNS "), 0U) << made.out;
+  EXPECT_NE(made.out.find("\nlake: ok: HTTP 200 ("), std::string::npos) << made.out;
+  const Ended there = create("lake");
+  EXPECT_EQ(there.exit_code, 0) << there.out;
+  EXPECT_EQ(there.out.find("lake: ok: the table was there (DNS "), 0U) << there.out;
+  const Ended refused = create("lake");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.out.find("ACCESS_DENIED"), std::string::npos) << refused.out;
+  ASSERT_EQ(server.requests().size(), 5U) << "what could not be made is not tested";
+  EXPECT_EQ(server.requests()[0].body.find("CREATE TABLE `default`.`SIDECAST_TRACES` ("), 0U);
+  EXPECT_EQ(server.requests()[0].header("x-clickhouse-key"), "hunter2");
+  const Ended none = create("a");
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_NE(none.out.find("no request makes its table"), std::string::npos) << none.out;
+}
+
 // Their requests are signed over the body's digest.
 TEST_F(SettingsTest, SendTraceReachesFirehoseAndABucketOfBatches) {
   test::HttpServer server;

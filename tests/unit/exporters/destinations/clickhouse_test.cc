@@ -117,5 +117,32 @@ TEST(ClickHouseTable, NamesEveryColumnOnce) {
   EXPECT_NE(ddl.find("  SCHEMA_VERSION Int64 DEFAULT 1\n)"), std::string::npos);
 }
 
+TEST(ClickHouseTable, IsMadeByWhatIsPrintedAndTheAnswerSaysWhetherItWasThere) {
+  const auto exporter = clickhouse({{"table", "T`x"}, {"settings", "of_inserts=1"}});
+  std::optional<Request> request = exporter->create_table();
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->method, "POST");
+  EXPECT_EQ(request->url, "http://127.0.0.1:8123/") << "the database stands in the statement";
+  const std::string printed = find_destination_type("clickhouse")
+                                  ->table_ddl({{{"database", "default"}, {"table", "T`x"}}, {}});
+  const std::string_view if_needed = "CREATE TABLE IF NOT EXISTS ";
+  EXPECT_EQ(body_of(*request), "CREATE TABLE " + printed.substr(if_needed.size()));
+  Secrets secrets;
+  secrets.emplace("password", Secret("pw"));
+  ASSERT_TRUE(exporter->authorise(*request, secrets, kTestNow));
+  EXPECT_EQ(header_of(*request, "x-clickhouse-key"), "pw");
+
+  const auto answered = [&](const Request& asked, int status, const std::string& body) {
+    return exporter->judge(asked, answer_of(status, body), kTestNow);
+  };
+  EXPECT_EQ(answered(*request, 200, "").explanation, "");
+  const Verdict there = answered(*request, 500, exception(57));
+  EXPECT_EQ(there.kind, Kind::kDelivered);
+  EXPECT_EQ(there.explanation, "the table was there");
+  EXPECT_EQ(answered(*request, 500, exception(497)).kind, Kind::kPause);
+  EXPECT_NE(answered(request_of(*exporter, 1), 500, exception(57)).kind, Kind::kDelivered)
+      << "no rows are stored by that";
+}
+
 }  // namespace
 }  // namespace sidecast
