@@ -42,6 +42,7 @@ struct Explanation {
   std::size_t records_left_out = 0;  // more that have the id
   std::size_t records_kept = 0;      // of whatever id
   std::int64_t reaches_back_ns = 0;  // what is older may be gone; 0 = nothing was overwritten yet
+  std::vector<std::string> notes;    // what else a reader should know, a sentence each
 };
 
 // `id` is a generation, trace or session id, as a whole. At most `records_max` stories.

@@ -240,6 +240,85 @@ class Explain(end_to_end.EndToEndTest):
         self.assertEqual(len(self.explain(trace)), 1)
         self.assertEqual(self.run_explain("gen-unknown").returncode, 1)
 
+    def spool_and_reboot(self, *records, **destination):
+        """Those records wait on disk; of the engine that put them there nothing else is left."""
+        answers = self.answers(dead=[503])
+        disk = pathlib.Path(tempfile.mkdtemp(prefix="sidecast-spool-"))
+        self.addCleanup(shutil.rmtree, disk, ignore_errors=True)
+        self.pipeline.write_config([answers.destination("dead", **destination)], batch_age_max="20ms",
+                                   shutdown_deadline="2s", spool={"dir": str(disk)})
+        engine = self.pipeline.start_engine()
+        for record in records:
+            self.write(**record)
+        pipeline.wait_until(lambda: self.pipeline.stats()["records"]["read"] == len(records), "all to be read")
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())
+        shutil.rmtree(self.pipeline.ring_dir)
+        return disk
+
+    def explain_by_config(self, record, *arguments, limits=()):
+        """As JSON, with the exit code."""
+        command = [*limits, str(end_to_end.BINARIES / "sidecast"), "explain", "--json", "--config", str(self.pipeline.config),
+                   record, *arguments]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=pipeline.WATCHDOG_S)
+        return json.loads(answer.stdout), answer.returncode
+
+    def test_with_nothing_but_the_spool_every_id_is_found_there(self):
+        records = [{"generation_id": "gen-0", "session_id": 'the "session"'},
+                   {"generation_id": "gen-1", "session_id": 'the "session"'},
+                   {"generation_id": "gen-2", "session_id": 'the "session" 2', "trace_json": '{"trace_id": "my-trace"}'}]
+        hashed = hashlib.sha256(b"my-trace").hexdigest()[:32]
+        for encoding in ("otlp_json", "otlp_protobuf"):
+            with self.subTest(encoding=encoding):
+                disk = self.spool_and_reboot(*records, encoding=encoding, compression="gzip")
+                for asked, found in (("gen-1", {"gen-1"}), ("my-trace", {"gen-2"}), (hashed, {"gen-2"}),
+                                     ('the "session"', {"gen-0", "gen-1"}), ('the "session" 2', {"gen-2"})):
+                    answer, code = self.explain_by_config(asked)
+                    self.assertEqual(code, 0, (asked, answer))
+                    self.assertEqual({each["generation_id"] for each in answer["records"]}, found, asked)
+                    story, = answer["records"][0]["destinations"]
+                    self.assertEqual((story["name"], story["fate"]), ("dead", "spooled"))
+                    self.assertIn(str(disk), story["why"])
+                    self.assertIn("only the spool was searched", answer["notes"][0])
+                self.assertIn("no index there has session ids", answer["notes"][1])
+                for unknown in ("gen-", "session", 'the "session" '):
+                    self.assertEqual(self.explain_by_config(unknown)[1], 1, unknown)
+                answer, _ = self.explain_by_config('the "session"', "--limit", "1")
+                self.assertEqual((len(answer["records"]), answer["records_left_out"]), (1, 1))
+
+    def test_a_search_of_the_spool_says_when_it_was_cut_or_could_not_read(self):
+        disk = self.spool_and_reboot({"generation_id": "gen-0", "session_id": "the-session"})
+        for asked in ("gen-0", "the-session"):
+            answer, code = self.explain_by_config(asked, "--spool-seconds", "0")
+            self.assertEqual((code, answer["records"]), (1, []))
+            self.assertTrue(any("was cut after" in note and "0 of 1 segment" in note for note in answer["notes"]), answer)
+        # One after the other is held, however many there are.
+        segment, = disk.glob("*.spool")
+        for index in range(100):
+            shutil.copy(segment, disk / f"{index + 1000:016x}-{index + 1:016x}.spool")
+        few = ("prlimit", "--nofile=24:24")
+        answer, code = self.explain_by_config("the-session", limits=few)
+        self.assertEqual([each["generation_id"] for each in answer["records"]], ["gen-0"])
+        self.assertFalse([note for note in answer["notes"] if "could not" in note], answer)
+        (disk / f"{5000:016x}-{1:016x}.spool").write_bytes(b"no segment")
+        damaged = disk / f"{1000:016x}-{1:016x}.spool"
+        with damaged.open("r+b") as file:
+            file.seek(64 + 120 + 160 + 72 + 40)  # in the first body
+            file.write(b"\xa5" * 8)
+        notes = self.explain_by_config("the-session")[0]["notes"]
+        self.assertTrue(any("1 segment of the spool could not be read" in note for note in notes), notes)
+        self.assertTrue(any("1 batch of the spool is damaged" in note for note in notes), notes)
+
+    def test_of_a_session_the_new_records_are_told_and_the_old_ones_on_request(self):
+        self.spool_and_reboot({"generation_id": "gen-old", "session_id": "the-session"})
+        self.pipeline.start_engine()
+        self.write(generation_id="gen-new", session_id="the-session")
+        pipeline.wait_until(lambda: self.pipeline.stats()["records"]["read"] == 1, "the new one to be read")
+        told = [record["generation_id"] for record in self.explain("the-session")]
+        self.assertEqual(told[0], "gen-new")
+        self.assertIn("--spool", self.run_explain("the-session").stdout)
+        found = json.loads(self.run_explain("--json", "the-session", "--spool").stdout)["records"]
+        self.assertEqual([record["generation_id"] for record in found], ["gen-new", "gen-old"])
+
     def test_without_fates_it_says_why(self):
         answers = self.answers(good=[200])
         self.pipeline.write_config([answers.destination("good")], explain={"size": 0})

@@ -2,6 +2,7 @@
 // its fates are gone, but it still waits on disk.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 
@@ -10,10 +11,20 @@
 
 namespace sidecast {
 
-// Adds the records with that generation or trace id, at most `records_max` in all. Reads the index
-// of each batch, and a batch that has it whole, since nothing is believed without its checksum. A
-// directory that cannot be read adds nothing.
-void add_spooled(fates::Explanation& explanation, const std::string& directory, Text id,
-                 std::size_t records_max);
+struct SpoolSearch {
+  std::string directory;
+  std::string id;               // generation, trace or session id
+  std::size_t records_max = 0;  // of the explanation, in all
+  // For a session id, which no index has: look into the bodies of all batches, though something is
+  // known of the id already. Where nothing is known they are looked into anyhow.
+  bool with_bodies = false;
+  std::chrono::nanoseconds time_max{0};
+};
+
+// Adds the records with that id that are not told of yet, newest first. One segment and one batch
+// at a time are in memory, none of more than 256 MiB. Nothing is believed without its checksum.
+// What could not be searched, and why, is among the explanation's notes. Of a directory that cannot
+// be read only that is told.
+void add_spooled(fates::Explanation& explanation, const SpoolSearch& search);
 
 }  // namespace sidecast

@@ -205,6 +205,8 @@ std::string explanation_text(const Explanation& explanation, const std::string& 
                : fmt::format("of {} read since the fates were begun none has this id\n",
                              human_count(explanation.records_kept, "record"));
   }
+  if (!explanation.notes.empty() && !explanation.records.empty()) out += '\n';
+  for (const std::string& note : explanation.notes) out += shown(note) + '\n';
   return out;
 }
 
@@ -218,6 +220,8 @@ std::string explanation_json(const Explanation& explanation, const std::string& 
   json.key("records_left_out").unsigned_integer(explanation.records_left_out);
   json.key("records").begin_array();
   for (const RecordStory& story : explanation.records) write_story(json, story);
+  json.end_array().key("notes").begin_array();
+  for (const std::string& note : explanation.notes) json.string(note);
   json.end_array().end_object();
   return std::string(buffer.view());
 }

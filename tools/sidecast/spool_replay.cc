@@ -216,7 +216,7 @@ Result<Copied> replay(const SpoolOptions& options, const std::vector<SpoolSegmen
         used_bytes, counted->bytes, settings.limit_bytes));
   }
   Copier copier(settings.directory, last + 1, to);
-  const auto copied = copy_segments(segments, options, gatekeeper, there, &copier);
+  auto copied = copy_segments(segments, options, gatekeeper, there, &copier);
   if (!copied) return fail(copied.error());
   if (Status ended = copier.finish(); !ended) return fail(ended.error());
   return copied;
