@@ -17,6 +17,7 @@
   X(file)                        \
   X(firehose)                    \
   X(kafka)                       \
+  X(portkey_logs)                \
   X(posthog)                     \
   X(raindrop)                    \
   X(s3)                          \

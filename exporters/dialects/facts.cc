@@ -75,6 +75,13 @@ void write_metadata(JsonWriter& json, std::span<const Metadatum> user,
   json.end_object();
 }
 
+std::size_t place_of_call(const Trace& trace, const SpanSet& set) noexcept {
+  const SpanId id = trace.span_id.value_or(hash_span_id(trace.identity.generation_id));
+  const auto found = std::find_if(set.spans.begin(), set.spans.end(),
+                                  [&id](const Span& span) { return span.span_id == id; });
+  return found == set.spans.end() ? 0 : static_cast<std::size_t>(found - set.spans.begin());
+}
+
 std::optional<std::int64_t> total_tokens(const Usage& usage) noexcept {
   if (usage.total || !usage.input || !usage.output) return usage.total;
   std::int64_t sum = 0;

@@ -26,6 +26,9 @@ namespace sidecast {
 void write_metadata(JsonWriter& json, std::span<const Metadatum> user,
                     std::span<const Metadatum> more, std::span<const Metadatum> facts);
 
+// Where the record's own span stands among those of the set; levels come before it, attempts after.
+[[nodiscard]] std::size_t place_of_call(const Trace& trace, const SpanSet& set) noexcept;
+
 // The sum where the provider gave none.
 [[nodiscard]] std::optional<std::int64_t> total_tokens(const Usage& usage) noexcept;
 

@@ -36,14 +36,6 @@ Text kind_name(TraceKind kind) noexcept {
   }
 }
 
-// Where the record's own span stands among those of the set; levels come before it, attempts after.
-std::size_t place_of_call(const Trace& trace, const SpanSet& set) noexcept {
-  const SpanId id = trace.span_id.value_or(hash_span_id(trace.identity.generation_id));
-  const auto found = std::find_if(set.spans.begin(), set.spans.end(),
-                                  [&id](const Span& span) { return span.span_id == id; });
-  return found == set.spans.end() ? 0 : static_cast<std::size_t>(found - set.spans.begin());
-}
-
 void write_content(JsonWriter& json, const FlatMessage& message, Arena& arena) {
   Text content;
   for (const Part* part : message.content) {

@@ -5,6 +5,7 @@
 #include "exporters/encode/firehose_record.h"
 #include "exporters/encode/otlp_json.h"
 #include "exporters/encode/otlp_protobuf.h"
+#include "exporters/encode/portkey_log.h"
 #include "exporters/encode/posthog_event.h"
 #include "exporters/encode/raindrop_event.h"
 #include "exporters/encode/shrink.h"
@@ -111,6 +112,13 @@ constexpr Encoder kEncoders[] = {
     {.name = "raindrop_event",
      .content_type = "application/json",
      .write = &encode_raindrop_event,
+     .shrink = &shrink_json_objects,
+     .prefix = "[",
+     .separator = ",",
+     .suffix = "]"},
+    {.name = "portkey_log",
+     .content_type = "application/json",
+     .write = &encode_portkey_log,
      .shrink = &shrink_json_objects,
      .prefix = "[",
      .separator = ",",

@@ -210,13 +210,6 @@ void write_event(JsonWriter& json, const Trace& trace, const Span& span, Place p
   json.end_object().end_object();
 }
 
-std::size_t place_of_call(const Trace& trace, const SpanSet& set) noexcept {
-  const SpanId id = trace.span_id.value_or(hash_span_id(trace.identity.generation_id));
-  const auto found = std::find_if(set.spans.begin(), set.spans.end(),
-                                  [&id](const Span& span) { return span.span_id == id; });
-  return found == set.spans.end() ? 0 : static_cast<std::size_t>(found - set.spans.begin());
-}
-
 void encode(const Trace& trace, const SpanSet& set, bool whole_tree, ByteBuffer& out) {
   Arena arena(kScratchBytes);
   JsonWriter json(out);

@@ -39,6 +39,7 @@ TYPES = (
     ("langsmith", {"compression": "none"}, "api_key"),
     ("posthog", {}, "api_key"),  # the key stands in the body
     ("raindrop", {}, "write_key"),
+    ("portkey-logs", {}, "api_key"),
     ("clickhouse", {}, "password"),
     ("datadog", {"ml_app": "m"}, "api_key"),
 )

@@ -1,11 +1,15 @@
-"""Small HTTP servers in front of real peers: what the engine sends is handed to them, and kept."""
+"""Small HTTP servers in front of real peers: what the engine sends is handed to them, and kept. And one engine's run
+beside them."""
 
 import gzip
 import http.server
 import json
+import socket
 import subprocess
 import threading
 import urllib.parse
+
+import end_to_end
 
 
 class Peer:
@@ -51,6 +55,45 @@ class Peer:
     def close(self):
         self._server.shutdown()
         self._server.server_close()
+
+
+def replay(test, destinations, exchanges, *arguments):
+    """One engine and one replay to its end: all that was written is settled, and the ledger says so."""
+    test.pipeline.write_config(destinations)
+    engine = test.pipeline.start_engine()
+    test.pipeline.replay(exchanges, *arguments, "--ids", test.ids)
+    test.pipeline.wait_until_settled()
+    test.assert_ledger_exact(len(test.logged_ids()))
+    test.assertEqual(engine.stop()[0], 0)
+
+
+def peer(test, answer):
+    """A peer that goes when the test ends."""
+    made = Peer(answer)
+    test.addCleanup(made.close)
+    return made
+
+
+def requests_of(test, answer, destination, *arguments):
+    """What the engine sends to `destination`, named like its type, when the sample is replayed."""
+    ours = peer(test, answer)
+    replay(test, [{"name": destination["type"], "endpoint": ours.url, **destination}], end_to_end.SAMPLE, *arguments)
+    return ours.requests
+
+
+def run_client(interpreter, source, question):
+    """A program of the vendor's library: it reads the question as JSON. Returns what it prints."""
+    done = subprocess.run([str(interpreter), "-c", source], input=json.dumps(question), text=True, capture_output=True,
+                          check=False, timeout=300)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return done.stdout
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Worker:
