@@ -92,7 +92,8 @@ void write_frames(benchmark::State& state) {
   const std::string body = body_of(static_cast<std::size_t>(state.range(0)));
   const spool::NewFrame frame = frame_of(body);
   for (auto _ : state) {
-    const auto ref = world.spool.write(frame, {world.slot}, *world.redo, wall_now());
+    const auto ref = world.spool.write(frame, {world.slot}, spool::Spool::AtLimit::kDropOldest,
+                                       *world.redo, wall_now());
     if (!ref) std::abort();
     world.redo->set_spooled(world.spool.state_of(*ref), ref->ordinal, 1);
     world.redo->commit();

@@ -96,8 +96,8 @@ void Settler::rejected(const RecordRange& range, DestinationIndex destination, s
 }
 
 void Settler::spooled(std::span<const stage::EntryRef> entries, std::uint64_t bits,
-                      std::span<const DestinationIndex> destinations, spool::SegmentState& state,
-                      std::uint32_t ordinal, FatePlace place) {
+                      std::span<const DestinationIndex> destinations, const SpoolPlace& spool,
+                      FatePlace place) {
   if (fates_.is_open()) {
     // Before they are settled: afterwards they may be gone.
     if (place.batch == 0) {
@@ -112,13 +112,12 @@ void Settler::spooled(std::span<const stage::EntryRef> entries, std::uint64_t bi
     }
   }
   for (const stage::EntryRef& ref : entries) redo_.clear_bits(*ref.segment, *ref.entry, bits);
-  std::uint64_t pending = 0;
-  for (std::size_t i = 0; i < destinations.size(); ++i) {
-    pending |= std::uint64_t{1} << i;
-    ledger::Counter& counter = ledger_.destination(destinations[i]).spooled_in;
+  for (const DestinationIndex destination : destinations) {
+    ledger::Counter& counter = ledger_.destination(destination).spooled_in;
     redo_.set_counter(ledger_, counter, value_of(counter) + entries.size());
   }
-  redo_.set_spooled(state, ordinal, pending);
+  redo_.set_spooled(spool.state, spool.ordinal,
+                    spool.state.pending(spool.ordinal) | spool.frame_bits);
   redo_.commit();
   for (const stage::EntryRef& ref : entries) {
     // relaxed: only this thread clears bits.

@@ -44,12 +44,18 @@ class Settler {
   void dropped(const RecordRange& range, DestinationIndex destination, std::uint8_t bit,
                ledger::DropReason reason);
 
+  // Where the spool holds records, and the bits with which the frame then waits for them.
+  struct SpoolPlace {
+    spool::SegmentState& state;
+    std::uint32_t ordinal = 0;
+    std::uint64_t frame_bits = 0;
+  };
   // Moves records into the spool, where that frame holds them: their `bits` are cleared, the frame
   // waits for `destinations`, the bits' from the lowest on, and they count as spooled. At most
   // spool::kFrameRecordsMax records.
   void spooled(std::span<const stage::EntryRef> entries, std::uint64_t bits,
-               std::span<const DestinationIndex> destinations, spool::SegmentState& state,
-               std::uint32_t ordinal, FatePlace place = {});
+               std::span<const DestinationIndex> destinations, const SpoolPlace& spool,
+               FatePlace place = {});
   // They are the stage's again. Nothing is counted here, it is only told.
   void read_back(const RecordRange& range, DestinationIndex destination) {
     tell(range, destination, fates::Fate::kReadBack, 0);

@@ -9,6 +9,11 @@
 namespace sidecast {
 
 using spool::Spooler;
+namespace {
+
+constexpr std::chrono::seconds kMovePause{1};
+
+}  // namespace
 
 struct SpoolGate::Handed {
   struct From {
@@ -26,21 +31,25 @@ Outlet* SpoolGate::outlet_of(DestinationIndex slot) const noexcept {
 bool SpoolGate::hand_over(Outlet& outlet, Instant now) {
   auto taken = outlet.take_for_spool(outlet.delivers(now));
   if (!taken) return false;
-  hand_over(*taken, outlet, now);
+  hand_over(*taken, outlet, now, spool::Spool::AtLimit::kDropOldest);
   return true;
+}
+
+bool SpoolGate::may_move() const noexcept {
+  return takes() == Spooler::Taking::kYes && monotonic_now() >= move_again_;
 }
 
 void SpoolGate::hand_over_aged(Instant now) {
   for (const DestinationIndex slot : context_.busy) {
     Outlet& outlet = *context_.outlets[slot];
     if (outlet.delivers(now)) continue;
-    while (takes() == Spooler::Taking::kYes) {
+    while (may_move()) {
       const SealedBatch* const oldest = outlet.waiting_since(
           now - context_.after, [this](const SealedBatch& one) { return !is_too_large(one); });
       if (oldest == nullptr) break;
       auto taken = outlet.take_for_spool(oldest);
       if (!taken) break;
-      hand_over(*taken, outlet, now);
+      hand_over(*taken, outlet, now, spool::Spool::AtLimit::kRefuse);
     }
   }
 }
@@ -50,15 +59,16 @@ void SpoolGate::take_read_back() {
   for (const DestinationIndex slot : context_.busy) {
     Outlet& outlet = *context_.outlets[slot];
     if (outlet.delivers(now)) continue;
-    while (takes() == Spooler::Taking::kYes) {
+    while (may_move()) {
       const auto taken = outlet.take_read_back();
       if (!taken) break;
-      hand_over(*taken, outlet, now);
+      hand_over(*taken, outlet, now, spool::Spool::AtLimit::kRefuse);
     }
   }
 }
 
-void SpoolGate::hand_over(const RecordRange& first, Outlet& outlet, Instant now) {
+void SpoolGate::hand_over(const RecordRange& first, Outlet& outlet, Instant now,
+                          spool::Spool::AtLimit at_limit) {
   const SealedBatchPtr sealed = first.sealed;
   const Group& group = sealed->group->group;
   const std::size_t begin = first.first;
@@ -100,6 +110,7 @@ void SpoolGate::hand_over(const RecordRange& first, Outlet& outlet, Instant now)
   put->batch = sealed->number;
   put->first = begin;
   put->keep_alive = sealed;
+  put->at_limit = at_limit;
   for (const stage::EntryRef& ref : put->entries) handed->bytes += ref.entry->encoded_bytes;
   bytes_ += handed->bytes;
   context_.spooler.put(put, [this, put, handed](Spooler::Answer answer) {
@@ -116,9 +127,10 @@ bool SpoolGate::is_too_large(const SealedBatch& sealed) const noexcept {
 void SpoolGate::commit(const Spooler::Put& put, const std::vector<Spooler::Part>& parts) {
   const std::span<const stage::EntryRef> entries(put.entries);
   for (const Spooler::Part& part : parts) {
-    context_.settler.spooled(entries.subspan(part.first, part.count), put.bits, put.destinations,
-                             *part.state, part.ref.ordinal,
-                             {.batch = put.batch, .first = put.first + part.first});
+    context_.settler.spooled(
+        entries.subspan(part.first, part.count), put.bits, put.destinations,
+        {.state = *part.state, .ordinal = part.ref.ordinal, .frame_bits = part.frame_bits},
+        {.batch = put.batch, .first = put.first + part.first});
     SIDECAST_TEST_POINT("spool.committed");
   }
 }
@@ -126,6 +138,7 @@ void SpoolGate::commit(const Spooler::Put& put, const std::vector<Spooler::Part>
 void SpoolGate::written(const Handed& handed, Spooler::Answer answer) {
   bytes_ -= handed.bytes;
   auto& parts = answer.parts;
+  if (answer.is_refused) move_again_ = monotonic_now() + kMovePause;
   if (answer.is_too_large) {
     std::erase_if(too_large_, [](const auto& one) { return one.expired(); });
     too_large_.emplace_back(handed.from.front().range.sealed);

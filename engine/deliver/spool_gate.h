@@ -65,13 +65,17 @@ class SpoolGate {
   struct Handed;  // one put with all that go without it
   // Null: it has left.
   [[nodiscard]] Outlet* outlet_of(DestinationIndex slot) const noexcept;
-  void hand_over(const RecordRange& first, Outlet& outlet, Instant now);
+  void hand_over(const RecordRange& first, Outlet& outlet, Instant now,
+                 spool::Spool::AtLimit at_limit);
+  // Nothing needs room in memory: when the spool is at its limit, it shall not be asked each time.
+  [[nodiscard]] bool may_move() const noexcept;
   void written(const Handed& handed, spool::Spooler::Answer answer);
   void put_back(const RecordRange& range, const PlannedMember& member);
   void hold(const RecordRange& range, const PlannedMember& member);
 
   Context context_;
   std::uint64_t bytes_ = 0;
+  Instant move_again_{};
   std::vector<std::weak_ptr<const SealedBatch>> too_large_;
   std::map<std::pair<DestinationIndex, GroupIndex>, std::size_t> asked_;  // how often
   std::atomic<bool> is_ending_{false};

@@ -101,4 +101,9 @@ struct DoneEntry {
 };
 static_assert(sizeof(DoneEntry) == 16);
 
+// Of a frame for so many destinations.
+[[nodiscard]] constexpr std::uint64_t all_bits(std::size_t destinations) noexcept {
+  return destinations >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << destinations) - 1;
+}
+
 }  // namespace sidecast::spool

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -19,9 +20,15 @@ constexpr std::uint64_t kBytesMax = 2U << 20U;
 struct Key {
   GroupIndex group;
   std::uint64_t bits;
-  std::int64_t sealed_ns;  // of what was read back: it grows no younger; 0 = now
+  // Of what was read back: it grows no younger, and whole frames may go back to where they were.
+  std::optional<Spooler::Origin> origin;
   bool operator<(const Key& other) const {
-    return std::tie(group, bits, sealed_ns) < std::tie(other.group, other.bits, other.sealed_ns);
+    const auto place = [](const Key& key) {
+      return key.origin ? std::pair(key.origin->ref.sequence, key.origin->ref.ordinal)
+                        : std::pair(std::uint64_t{0}, std::uint32_t{0});  // no segment's
+    };
+    return std::tuple(group, bits, place(*this)) <
+           std::tuple(other.group, other.bits, place(other));
   }
 };
 
@@ -45,18 +52,18 @@ class Packer {
         ledger_(ledger),
         commit_(commit),
         deadline_(deadline),
-        sealed_times_(spooler.sealed_times()) {}
+        origins_(spooler.origins()) {}
 
   // False: no more.
   bool add(stage::EntryRef ref, std::uint64_t bits) {
-    const auto sealed = sealed_times_.find(ref.entry);
-    const Key key{.group = ref.entry->group,
-                  .bits = bits,
-                  .sealed_ns = sealed == sealed_times_.end() ? 0 : sealed->second};
+    Key key{.group = ref.entry->group, .bits = bits, .origin = {}};
+    if (const auto origin = origins_.find(ref.entry); origin != origins_.end()) {
+      key.origin = origin->second;
+    }
     Open& open = open_[key];
     open.entries.push_back(ref);
     open.bytes += ref.entry->encoded_bytes;
-    if (open.entries.size() < kRecordsMax && open.bytes < kBytesMax) return true;
+    if (key.origin || (open.entries.size() < kRecordsMax && open.bytes < kBytesMax)) return true;
     return write(key, std::exchange(open, {}));
   }
   void finish() {
@@ -81,14 +88,19 @@ class Packer {
     }
     put.form = form_for(put.destinations, plan_);
     put.entries = std::move(open.entries);
-    const auto age = key.sealed_ns == 0
-                         ? Nanoseconds(0)
-                         : std::max(wall_now() - timestamp_from_ns(key.sealed_ns), Nanoseconds(0));
-    put.sealed_at = monotonic_now() - std::chrono::duration_cast<Instant::duration>(age);
+    put.sealed_at = monotonic_now();  // what was read back keeps its own
     const auto answer = spooler_.write(put);
     if (!answer) {
       log_error("what is left stays in the stage: {}", answer.error().message());
       return false;
+    }
+    if (answer->is_refused) {
+      if (!std::exchange(is_refusal_told_, true)) {
+        log_warning(
+            "the spool is at its limit: what it has no room for stays in the stage, which does not "
+            "outlive a reboot; raise spool.limit");
+      }
+      return true;
     }
     if (answer->is_too_large) {
       log_warning("{} records stay in the stage: one of them is larger than spool.limit",
@@ -106,8 +118,9 @@ class Packer {
   const Ledger& ledger_;
   const CommitPut& commit_;
   Instant deadline_;
-  std::unordered_map<const stage::Entry*, std::int64_t> sealed_times_;
+  std::unordered_map<const stage::Entry*, Spooler::Origin> origins_;
   std::map<Key, Open> open_;
+  bool is_refusal_told_ = false;
   std::uint64_t records_ = 0;
 };
 

@@ -21,10 +21,6 @@
 namespace sidecast::spool {
 namespace {
 
-std::uint64_t all_bits(std::size_t count) noexcept {
-  return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
-}
-
 // No thread runs yet.
 std::uint64_t value_of(const ledger::Counter& counter) {
   return counter.load(std::memory_order_relaxed);
@@ -285,6 +281,21 @@ Spool::Recovered Spool::recover(stage::RedoLog& redo, Timestamp now) {
 
 void Spool::settle_recovered() {
   for (const auto& [ref, bits] : std::exchange(recovered_done_, {})) settled(ref, bits);
+}
+
+void Spool::visit_recovered(const RecoveredVisitor& visit) {
+  auto recovered = std::exchange(recovered_done_, {});
+  for (auto& [ref, bits] : recovered) {
+    const auto whole = read(ref);
+    const auto frame = whole ? parse(ref, *whole) : Result<Frame>(fail(whole.error()));
+    const std::vector<DestinationIndex> slots = destination_sets_[info(ref).destinations];
+    std::uint64_t left = bits;
+    for (std::size_t bit = 0; bit < slots.size(); ++bit) {
+      if ((bits >> bit & 1U) == 0) continue;
+      if (visit(ref, slots[bit], frame ? &*frame : nullptr)) left &= ~(std::uint64_t{1} << bit);
+    }
+    if (left != 0) recovered_done_.emplace_back(ref, left);
+  }
 }
 
 }  // namespace sidecast::spool

@@ -189,16 +189,6 @@ void Spooler::settle_restaged() {
   spool_.settle_recovered();
 }
 
-std::unordered_map<const stage::Entry*, std::int64_t> Spooler::sealed_times() const {
-  std::unordered_map<const stage::Entry*, std::int64_t> times;
-  for (const auto& [segment, frames] : restaged_) {
-    for (const Restaged& one : frames) {
-      for (const stage::EntryRef& ref : one.entries) times[ref.entry] = spool_.sealed_ns(one.ref);
-    }
-  }
-  return times;
-}
-
 void Spooler::finish() {
   if (!is_open()) return;
   if (Status synced = spool_.sync(); !synced) {

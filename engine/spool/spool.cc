@@ -38,10 +38,6 @@ Status sync_directory(const std::string& directory) {
   return fail(fmt::format("sync {}: {}", directory, std::generic_category().message(failed)));
 }
 
-std::uint64_t all_bits(std::size_t count) noexcept {
-  return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
-}
-
 }  // namespace
 
 Spool::Spool(Settings settings, std::string state_directory, Ledger& ledger)
@@ -116,7 +112,8 @@ void Spool::seal_active() {
   retire_if_done(sequence);
 }
 
-Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Timestamp now) {
+Status Spool::make_active(std::uint64_t frame_bytes, AtLimit at_limit, stage::RedoLog& redo,
+                          Timestamp now) {
   if (active_ != 0) {
     const Held& held = segments_.at(active_);
     if (held.file->has_room(frame_bytes) && held.frames.size() < kFramesMax) return {};
@@ -131,9 +128,10 @@ Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Times
   const std::uint64_t capacity = std::max(frame_bytes, std::min(usual, frame_bytes_max()));
   while (figures_.bytes + kFramesAt + capacity > settings_.limit_bytes ||
          figures_.batches >= settings_.batches_max) {
-    if (!drop_oldest_segment(redo)) {
-      return fail(fmt::format("{} for a batch of {} bytes: what was read back is not settled yet",
-                              kNoRoomAtLimit, frame_bytes));
+    if (at_limit == AtLimit::kRefuse || !drop_oldest_segment(redo)) {
+      return fail(fmt::format(
+          "{} for a batch of {} bytes{}", kNoRoomAtLimit, frame_bytes,
+          at_limit == AtLimit::kRefuse ? "" : ": what was read back is not settled yet"));
     }
   }
   auto file = SegmentFile::create(settings_.directory, next_sequence_, capacity, unix_ns(now));
@@ -166,13 +164,15 @@ Status Spool::make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Times
 }
 
 Result<FrameRef> Spool::write(const NewFrame& frame, std::vector<DestinationIndex> destinations,
-                              stage::RedoLog& redo, Timestamp now) {
+                              AtLimit at_limit, stage::RedoLog& redo, Timestamp now) {
   SIDECAST_ASSERT(frame.destinations.size() == destinations.size());
   const std::uint64_t size = frame_bytes(frame);
   if (frame.records.size() > kFrameRecordsMax || size > kPlainBytesMax) {
     return fail("a batch is too large for the spool");
   }
-  if (Status made = make_active(size, redo, now); !made) return fail(std::move(made.error()));
+  if (Status made = make_active(size, at_limit, redo, now); !made) {
+    return fail(std::move(made.error()));
+  }
   Held& held = segments_.at(active_);
   const FrameRef ref{.sequence = active_,
                      .ordinal = static_cast<std::uint32_t>(held.frames.size())};
@@ -202,17 +202,26 @@ SegmentState& Spool::state_of(FrameRef ref) {
 void Spool::enqueue(const Held& held, std::uint32_t ordinal, std::uint64_t bits) {
   const FrameInfo& frame = held.frames[ordinal];
   const auto& slots = destination_sets_[frame.destinations];
+  const Waiting waiting{.sealed_ns = frame.sealed_ns,
+                        .ref = {.sequence = held.sequence, .ordinal = ordinal}};
+  const auto is_older = [](const Waiting& a, const Waiting& b) {
+    return a.sealed_ns < b.sealed_ns;
+  };
   for (std::size_t bit = 0; bit < slots.size(); ++bit) {
     if ((bits >> bit & 1U) == 0) continue;
-    Queue& queue = queues_[slots[bit]];
-    // Nearly always at the end.
-    auto at = queue.end();
-    while (at != queue.begin() && std::prev(at)->sealed_ns > frame.sealed_ns) --at;
-    queue.insert(
-        at, {.sealed_ns = frame.sealed_ns, .ref = {.sequence = held.sequence, .ordinal = ordinal}});
     figures_.records += frame.records;
+    Queue& queue = queues_[slots[bit]];
+    const auto [first, last] = std::equal_range(queue.begin(), queue.end(), waiting, is_older);
+    // One that was given back may still stand there.
+    const bool stands =
+        std::any_of(first, last, [&](const Waiting& one) { return one.ref == waiting.ref; });
+    if (!stands) queue.insert(last, waiting);
   }
-  if (bits != 0) ++figures_.batches;
+  const auto giving = held.giving_back.find(ordinal);
+  const std::uint64_t on_their_way = giving == held.giving_back.end() ? 0 : giving->second;
+  const std::uint64_t others =
+      held.state->pending(ordinal) & all_bits(slots.size()) & ~bits & ~on_their_way;
+  if (bits != 0 && others == 0) ++figures_.batches;  // else it waits already
 }
 
 void Spool::committed(FrameRef ref) {
@@ -245,6 +254,21 @@ void Spool::abandon_uncommitted() {
   }
 }
 
+void Spool::begin_giving_back(FrameRef ref, std::uint64_t bits) {
+  segments_.at(ref.sequence).giving_back[ref.ordinal] |= bits;
+}
+
+void Spool::end_giving_back(FrameRef ref, std::uint64_t bits, bool is_committed) {
+  Held& held = segments_.at(ref.sequence);
+  const auto giving = held.giving_back.find(ref.ordinal);
+  SIDECAST_ASSERT(giving != held.giving_back.end());
+  giving->second &= ~bits;
+  if (giving->second == 0) held.giving_back.erase(giving);
+  if (!is_committed) return;
+  held.unsettled -= static_cast<std::uint64_t>(std::popcount(bits));
+  enqueue(held, ref.ordinal, bits);
+}
+
 // ---- Out of it ----------------------------------------------------------------------------------
 
 const Spool::FrameInfo& Spool::info(FrameRef ref) const {
@@ -268,6 +292,7 @@ std::optional<FrameRef> Spool::oldest(DestinationIndex destination) {
     const auto held = segments_.find(ref.sequence);
     if (held != segments_.end() &&
         (held->second.state->pending(ref.ordinal) & bit_of(ref, destination)) != 0) {
+      if (held->second.giving_back.contains(ref.ordinal)) return std::nullopt;  // soon
       return ref;
     }
     queue.pop_front();
@@ -375,7 +400,7 @@ void Spool::retire_if_done(std::uint64_t sequence) {
 
 bool Spool::drop_oldest_segment(stage::RedoLog& redo) {
   for (auto& [sequence, held] : segments_) {
-    if (sequence == active_ || !held.uncommitted.empty()) continue;
+    if (sequence == active_ || !held.uncommitted.empty() || !held.giving_back.empty()) continue;
     const std::uint64_t oldest = sequence;
     const auto frames = static_cast<std::uint32_t>(held.frames.size());
     SegmentState& state = *held.state;
@@ -412,6 +437,7 @@ Spool::Overdue Spool::drop_overdue(stage::RedoLog& redo, Timestamp now) {
       if (held == segments_.end() || i >= held->second.frames.size()) break;
       const std::uint64_t pending = held->second.state->pending(i);
       if (pending == 0 || held->second.uncommitted.contains(i)) continue;
+      if (held->second.giving_back.contains(i)) continue;
       if (held->second.frames[i].sealed_ns >= oldest_ns) continue;
       overdue.expired += drop({sequence, i}, pending, ledger::DropReason::kExpired, redo);
     }

@@ -3,13 +3,16 @@
 //
 //   write -> (committed with the stage's bits) -> waiting, by destination, oldest first
 //         -> left: back into the stage, or dropped -> settled -> (last of a segment) unlinked
+//               -> giving back -> (committed with the stage's bits) -> waiting, where it was
 //
 // What is exact are the states and the ledger's counters, which move together by redo records; what
 // is on disk is enough to begin anew without them (recover.cc). At its limit the oldest segment
-// makes room, counted as dropped(budget).
+// makes room, counted as dropped(budget), for what memory has no room for; what only moves is
+// refused then.
 //
 // Threads: belongs to one at a time: the starting thread, the spooler, then the stopping thread;
-// state_of() of a frame that was written may be used by the delivery thread until it is committed.
+// state_of() of a frame that was written, or is given back, may be used by the delivery thread
+// until it is committed.
 #pragma once
 
 #include <cstdint>
@@ -75,20 +78,29 @@ class Spool {
   // What an earlier engine had read back may still be in the stage when recover() returns: until
   // this is called, nothing of it counts as done on disk.
   void settle_recovered();
+  // Each of those, with its frame (null: it cannot be read), for a visitor that knows better. True:
+  // the visitor sees to its end.
+  using RecoveredVisitor = std::function<bool(FrameRef, DestinationIndex, const Frame*)>;
+  void visit_recovered(const RecoveredVisitor& visit);
 
   // ---- Into it
   // No larger frame will ever find room.
   [[nodiscard]] std::uint64_t frame_bytes_max() const noexcept;
+  enum class AtLimit : std::uint8_t { kDropOldest, kRefuse };
   // Writes a frame for those destinations. It counts once it was committed: its state set with the
   // destinations' bits, in the redo record that clears the stage's. `redo` is for what must make
-  // room.
+  // room. Refused: the Error begins with kNoRoomAtLimit.
   [[nodiscard]] Result<FrameRef> write(const NewFrame& frame,
-                                       std::vector<DestinationIndex> destinations,
+                                       std::vector<DestinationIndex> destinations, AtLimit at_limit,
                                        stage::RedoLog& redo, Timestamp now);
   [[nodiscard]] SegmentState& state_of(FrameRef ref);
   void committed(FrameRef ref);
   void abandoned(FrameRef ref);  // it never will be
   void abandon_uncommitted();
+  // A frame that left and is not settled waits again, once its state was set with those bits, in
+  // the redo record that clears the stage's. Until given_back() it is nobody else's.
+  void begin_giving_back(FrameRef ref, std::uint64_t bits);
+  void end_giving_back(FrameRef ref, std::uint64_t bits, bool is_committed);
 
   // ---- Out of it
   [[nodiscard]] std::optional<FrameRef> oldest(DestinationIndex destination);
@@ -100,6 +112,7 @@ class Spool {
   // The bit of a destination in a frame of which it is one.
   [[nodiscard]] std::uint64_t bit_of(FrameRef ref, DestinationIndex destination) const;
   [[nodiscard]] std::int64_t sealed_ns(FrameRef ref) const { return info(ref).sealed_ns; }
+  [[nodiscard]] std::size_t record_count(FrameRef ref) const { return info(ref).records; }
   // In the caller's transaction; then, when that is committed, left(). settled(): the records have
   // met their end, also after a power cut.
   void note_left(stage::RedoLog& redo, FrameRef ref, std::uint64_t bits);
@@ -145,6 +158,7 @@ class Spool {
     SegmentState* state = nullptr;
     std::vector<FrameInfo> frames;  // by ordinal
     std::set<std::uint32_t> uncommitted;
+    std::map<std::uint32_t, std::uint64_t> giving_back;  // bits, by ordinal
     std::uint64_t unsettled = 0;  // destinations of frames that left but are not settled
     std::int64_t oldest_ns = 0;
     bool is_damaged = false;
@@ -166,7 +180,8 @@ class Spool {
   void add_frame(Held& held, const SegmentFile::Found& found,
                  const std::vector<DestinationIndex>& slots);
 
-  [[nodiscard]] Status make_active(std::uint64_t frame_bytes, stage::RedoLog& redo, Timestamp now);
+  [[nodiscard]] Status make_active(std::uint64_t frame_bytes, AtLimit at_limit,
+                                   stage::RedoLog& redo, Timestamp now);
   void seal_active();
   // False: there is nothing that could go.
   [[nodiscard]] bool drop_oldest_segment(stage::RedoLog& redo);

@@ -59,6 +59,8 @@ void Spooler::recover(std::uint64_t stage_sequence) {
 void Spooler::adopt(std::vector<std::unique_ptr<stage::Segment>> segments) {
   for (const auto& segment : segments) adopted_.emplace(segment.get(), segment->file_bytes());
   writer_.adopt(std::move(segments));
+  if (!is_open()) return;
+  find_adopted();
   if (adopted_.empty()) spool_.settle_recovered();
 }
 
@@ -66,6 +68,7 @@ bool Spooler::recover_late() {
   if (!is_found_late_.exchange(false, std::memory_order_acquire)) return false;
   const std::lock_guard transactions(transactions_);
   take_up();
+  find_adopted();
   if (adopted_.empty()) spool_.settle_recovered();
   return true;
 }
@@ -192,26 +195,54 @@ Result<Spooler::Answer> Spooler::write(const Put& put) {
   }
   const auto age = std::max(monotonic_now() - put.sealed_at, Instant::duration::zero());
   const Timestamp now = wall_now();
-  const std::size_t all = put.entries.size();
   std::vector<Part> parts;
-  for (std::size_t first = 0; first < all; first += kFrameRecordsMax) {
-    auto fits = write_part(put,
-                           {.ref = {},
-                            .state = nullptr,
-                            .first = first,
-                            .count = std::min(kFrameRecordsMax, all - first)},
+  for (std::size_t first = 0; first < put.entries.size();) {
+    if (auto part = give_back(put, first)) {
+      parts.push_back(*part);
+      first += part->count;
+      continue;
+    }
+    const Run run = new_from(put, first);
+    auto fits = write_part(put, {.ref = {}, .state = nullptr, .first = first, .count = run.count},
                            {.records = {},
                             .destinations = names,
                             .form = put.form,
-                            .sealed_ns = unix_ns(now - age),
+                            .sealed_ns = std::min(unix_ns(now - age), run.sealed_ns),
                             .body = {}},
                            parts);
+    first += run.count;
     if (fits && *fits) continue;
-    for (const Part& part : parts) spool_.abandoned(part.ref);
-    if (!fits) return fail(std::move(fits.error()));
-    return Answer{.parts = {}, .is_too_large = true};
+    take_back(parts);
+    if (fits) return Answer{.parts = {}, .is_too_large = true};
+    const bool is_refused = put.at_limit == Spool::AtLimit::kRefuse &&
+                            fits.error().message().starts_with(kNoRoomAtLimit);
+    if (is_refused) return Answer{.parts = {}, .is_refused = true};
+    return fail(std::move(fits.error()));
   }
   return Answer{.parts = std::move(parts)};
+}
+
+// Records from `first` on that cannot go back to where they were.
+Spooler::Run Spooler::new_from(const Put& put, std::size_t first) {
+  Run run;
+  const std::size_t end = std::min(put.entries.size(), first + kFrameRecordsMax);
+  for (std::size_t i = first; i < end; ++i, ++run.count) {
+    const Restaged* const one = restaged_with(put.entries[i]);
+    if (one == nullptr) continue;
+    if (i > first && can_go_back(*one, put, i)) break;
+    run.sealed_ns = std::min(run.sealed_ns, spool_.sealed_ns(one->ref));  // it grows no younger
+  }
+  return run;
+}
+
+void Spooler::take_back(const std::vector<Part>& parts) {
+  for (const Part& part : parts) {
+    if (part.is_given_back) {
+      end_giving_back(part, false);
+    } else {
+      spool_.abandoned(part.ref);
+    }
+  }
 }
 
 Result<bool> Spooler::write_part(const Put& put, Part part, NewFrame frame,
@@ -243,10 +274,11 @@ Result<bool> Spooler::write_part(const Put& put, Part part, NewFrame frame,
     half.count = part.count - half.count;
     return write_part(put, half, std::move(frame), parts);
   }
-  const auto ref = spool_.write(frame, put.destinations, *context_.redo, wall_now());
+  const auto ref = spool_.write(frame, put.destinations, put.at_limit, *context_.redo, wall_now());
   if (!ref) return fail(ref.error());
   part.ref = *ref;
   part.state = &spool_.state_of(*ref);
+  part.frame_bits = all_bits(put.destinations.size());
   parts.push_back(part);
   return true;
 }
@@ -258,7 +290,7 @@ void Spooler::write_and_answer(const PutPtr& put, const std::function<void(Answe
   Answer answer;
   if (written_parts) {
     answer = *std::move(written_parts);
-    if (!answer.is_too_large) note_success();
+    if (!answer.is_too_large && !answer.is_refused) note_success();
   } else {
     note_failure(written_parts.error(), monotonic_now());
   }
@@ -273,7 +305,23 @@ void Spooler::write_and_answer(const PutPtr& put, const std::function<void(Answe
 }
 
 void Spooler::commit(const std::vector<Part>& parts) {
-  for (const Part& part : parts) spool_.committed(part.ref);
+  for (const Part& part : parts) {
+    if (part.is_given_back) {
+      end_giving_back(part, true);
+    } else {
+      spool_.committed(part.ref);
+    }
+  }
+}
+
+void Spooler::abandon() {
+  spool_.abandon_uncommitted();
+  // Word of the commit may still have been on its way.
+  while (!giving_back_.empty()) {
+    const Restaged& one = giving_back_.back();
+    const std::uint64_t pending = spool_.state_of(one.ref).pending(one.ref.ordinal);
+    end_giving_back({.ref = one.ref, .frame_bits = one.bit}, (pending & one.bit) != 0);
+  }
 }
 
 // ---- From time to time --------------------------------------------------------------------------

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -98,6 +99,8 @@ class Spooler {
     std::uint64_t batch = 0;  // in the log of fates, where they stand from `first` on; 0 = in none
     std::size_t first = 0;
     std::shared_ptr<const void> keep_alive;  // what body and entries belong to
+    // At spool.limit: memory wants the room, so older batches make place. Else it only moves.
+    Spool::AtLimit at_limit = Spool::AtLimit::kRefuse;
   };
   // Where records [first, first + count) of a put are.
   struct Part {
@@ -105,6 +108,8 @@ class Spooler {
     SegmentState* state = nullptr;
     std::size_t first = 0;
     std::size_t count = 0;
+    std::uint64_t frame_bits = 0;  // with which the frame waits for the put's destinations
+    bool is_given_back = false;    // they had been read back from there
   };
   using PutPtr = std::shared_ptr<const Put>;
   enum class Taking { kYes, kBusy, kNo };
@@ -115,10 +120,12 @@ class Spooler {
   [[nodiscard]] std::unique_lock<std::mutex> try_pause() {
     return std::unique_lock(transactions_, std::try_to_lock);
   }
-  // No parts: it failed, or will always fail, since a record of it is larger than the spool may be.
+  // No parts: it failed, or was refused at spool.limit, or will always fail, since a record of it
+  // is larger than the spool may be.
   struct Answer {
     std::vector<Part> parts;
     bool is_too_large = false;
+    bool is_refused = false;
   };
   // `written` runs on the delivery thread.
   void put(PutPtr put, std::function<void(Answer)> written);
@@ -141,11 +148,15 @@ class Spooler {
   // Nothing that was read back is in the stage any more: it is settled, or spooled again.
   void settle_restaged();
   // What was written and never committed will not be.
-  void abandon() { spool_.abandon_uncommitted(); }
+  void abandon();
   // The last words to the disk.
   void finish();
-  // When the records that were read back and are still in the stage were sealed, unix time.
-  [[nodiscard]] std::unordered_map<const stage::Entry*, std::int64_t> sealed_times() const;
+  // Of records that were read back and are still in the stage: from which frame.
+  struct Origin {
+    FrameRef ref;
+    std::int64_t sealed_ns = 0;  // unix time
+  };
+  [[nodiscard]] std::unordered_map<const stage::Entry*, Origin> origins() const;
   [[nodiscard]] bool is_open() const noexcept { return is_open_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::array<const stage::StageWriter*, 2> writers() const noexcept {
     return {&writer_, &probes_};
@@ -174,6 +185,7 @@ class Spooler {
     DestinationIndex destination = 0;
     std::vector<stage::EntryRef> entries;
     std::size_t settled = 0;  // so many of them, at least
+    bool is_whole = true;     // these are all the frame's records
   };
   enum class Outcome { kRestaged, kNothing, kNoRoom };
 
@@ -186,6 +198,22 @@ class Spooler {
   // is too large for the spool.
   [[nodiscard]] Result<bool> write_part(const Put& put, Part part, NewFrame frame,
                                         std::vector<Part>& parts);
+  struct Run {
+    std::size_t count = 0;
+    std::int64_t sealed_ns = std::numeric_limits<std::int64_t>::max();  // the oldest of them
+  };
+  [[nodiscard]] Run new_from(const Put& put, std::size_t first);
+  void take_back(const std::vector<Part>& parts);
+  // ---- giving_back.cc
+  // The frame that a record was read back from, if that is known; valid until it is settled.
+  [[nodiscard]] const Restaged* restaged_with(const stage::EntryRef& ref) const;
+  // Whether the records from `first` on are just those of that frame.
+  [[nodiscard]] static bool can_go_back(const Restaged& one, const Put& put, std::size_t first);
+  // To where they were: nothing is written then, and at spool.limit nothing makes room.
+  [[nodiscard]] std::optional<Part> give_back(const Put& put, std::size_t first);
+  void end_giving_back(const Part& part, bool is_committed);
+  // What an earlier engine had read back, in its segments: it is known again from which frame.
+  void find_adopted();
   void take_up();
   void serve_wishes(Instant now);
   [[nodiscard]] stage::StageWriter& writer_for(const Wish& wish) noexcept {
@@ -212,8 +240,10 @@ class Spooler {
   std::deque<Waiting> wishes_;
   // What was restaged into each segment of ours, until it is settled.
   std::unordered_map<const stage::Segment*, std::vector<Restaged>> restaged_;
+  std::vector<Restaged> giving_back_;  // until the delivery thread has committed it
   std::unordered_map<DestinationIndex, std::size_t> in_stage_;  // batches of them
-  // Segments of an earlier engine's spooler, with their bytes: they take nothing of our share.
+  // Segments of an earlier engine's spooler, with their bytes: they take nothing of our share. When
+  // they are gone, what find_adopted() could not tell of is settled.
   std::unordered_map<const stage::Segment*, std::uint64_t> adopted_;
   Instant reclaim_again_{};
   Instant next_tick_{};

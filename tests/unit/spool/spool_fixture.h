@@ -90,10 +90,11 @@ class World {
     return *ledger->find_or_add_destination(std::string(32, static_cast<char>('a' + i)),
                                             fmt::format("d{}", i), "otlp");
   }
-  Result<FrameRef> write(const Sample& sample) {
+  Result<FrameRef> write(const Sample& sample,
+                         Spool::AtLimit at_limit = Spool::AtLimit::kDropOldest) {
     std::vector<DestinationIndex> slots;
     for (std::size_t i = 0; i < sample.frame.destinations.size(); ++i) slots.push_back(slot(i));
-    return spool.write(sample.frame, slots, *redo, wall_now());
+    return spool.write(sample.frame, slots, at_limit, *redo, wall_now());
   }
   // As batch/settle.h does.
   void commit(FrameRef ref, std::size_t destinations) {
@@ -114,6 +115,25 @@ class World {
     if (!ref) return {};
     commit(*ref, destinations);
     return *ref;
+  }
+  // Into the stage.
+  void leave(FrameRef ref, std::uint64_t bits) {
+    spool.note_left(*redo, ref, bits);
+    redo->commit();
+    spool.left(ref, bits);
+  }
+  // And out of it again, as batch/settle.h does.
+  void give_back(FrameRef ref, std::uint64_t bits) {
+    spool.begin_giving_back(ref, bits);
+    for (std::size_t i = 0; i < 64; ++i) {
+      if ((bits >> i & 1U) == 0) continue;
+      auto& in = ledger->destination(slot(i)).spooled_in;
+      redo->set_counter(*ledger, in, in.load() + kRecords);
+    }
+    redo->set_spooled(spool.state_of(ref), ref.ordinal,
+                      spool.state_of(ref).pending(ref.ordinal) | bits);
+    redo->commit();
+    spool.end_giving_back(ref, bits, true);
   }
   void deliver(FrameRef ref, std::uint64_t bits) {
     spool.note_left(*redo, ref, bits);

@@ -83,6 +83,80 @@ TEST_F(SpoolTest, ABatchLargerThanTheLimitIsRefused) {
   world.expect_sums();
 }
 
+TEST_F(SpoolTest, AtItsLimitWhatOnlyMovesIsRefusedAndCostsNothing) {
+  constexpr std::uint64_t kLimit = 4U << 20U;
+  World world(directory_.path(), disk(), kLimit);
+  Sample sample(Compression::kNone, 100'000);  // 300 KB each
+  sample.for_destinations(1);
+  std::size_t written = 0;
+  while (const auto ref = world.write(sample, Spool::AtLimit::kRefuse)) {
+    world.commit(*ref, 1);
+    ASSERT_LE(++written, 40U);
+  }
+  const auto refused = world.write(sample, Spool::AtLimit::kRefuse);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message().starts_with(kNoRoomAtLimit)) << refused.error().message();
+  EXPECT_EQ(world.spooled(0), written * kRecords);
+  EXPECT_EQ(world.spool.take_dropped_for_room(), 0U);
+  world.expect_sums();
+}
+
+TEST_F(SpoolTest, WhatIsGivenBackWaitsAgainAtItsOldPlace) {
+  World world(directory_.path(), disk());
+  Sample sample;
+  const FrameRef old = world.put(sample, 2);
+  ++sample.frame.sealed_ns;
+  const FrameRef young = world.put(sample, 2);
+  const auto before = world.spool.figures();
+  for (const std::uint64_t bits : {1U, 2U, 3U, 1U}) {
+    world.leave(old, bits);
+    EXPECT_EQ(world.spool.oldest(world.slot(0)), bits == 2 ? old : young);
+    world.give_back(old, bits);
+    EXPECT_EQ(world.spool.oldest(world.slot(0)), old);
+    EXPECT_EQ(world.spool.oldest(world.slot(1)), old);
+    EXPECT_EQ(world.spool.figures().batches, before.batches);
+    EXPECT_EQ(world.spool.figures().records, before.records);
+    world.expect_sums();
+  }
+  for (const FrameRef ref : {old, young}) world.deliver(ref, 3);
+  EXPECT_FALSE(world.spool.oldest(world.slot(0)));
+  EXPECT_FALSE(world.spool.oldest(world.slot(1)));
+  EXPECT_EQ(world.spool.figures().batches, 0U);
+}
+
+TEST_F(SpoolTest, WhileAFrameIsGivenBackNobodyElseTouchesIt) {
+  World world(directory_.path(), disk());
+  Sample sample;
+  sample.frame.sealed_ns -= Nanoseconds(std::chrono::hours(25)).count();
+  const FrameRef ref = world.put(sample, 2);
+  world.leave(ref, 1);
+  world.spool.begin_giving_back(ref, 1);
+  EXPECT_FALSE(world.spool.oldest(world.slot(1)));
+  EXPECT_EQ(world.spool.drop_overdue(*world.redo, wall_now()).expired, 0U);
+  world.spool.end_giving_back(ref, 1, false);  // it stays in the stage
+  EXPECT_EQ(world.spool.oldest(world.slot(1)), ref);
+  EXPECT_EQ(world.spool.drop_overdue(*world.redo, wall_now()).expired, kRecords);
+  EXPECT_EQ(world.spool.figures().segments, 1U);
+  world.spool.settled(ref, 1);
+  EXPECT_EQ(world.spool.figures().batches, 0U);
+}
+
+TEST_F(SpoolTest, WhatWasGivenBackIsThereAtTheNextStart) {
+  {
+    World world(directory_.path(), disk());
+    Sample sample;
+    const FrameRef ref = world.put(sample, 2);
+    world.leave(ref, 3);
+    world.give_back(ref, 2);
+    world.spool.settled(ref, 1);
+  }
+  World next(directory_.path(), disk());
+  EXPECT_FALSE(next.spool.oldest(next.slot(0)));
+  ASSERT_TRUE(next.spool.oldest(next.slot(1)));
+  EXPECT_EQ(next.spooled(1), kRecords);
+  EXPECT_EQ(next.spool.figures().records, kRecords);
+}
+
 TEST_F(SpoolTest, TheDirectoryIsMadeForUsAloneAndRefusedWhenOthersMayWrite) {
   namespace fs = std::filesystem;
   const std::string made = disk() + "/deeper";
