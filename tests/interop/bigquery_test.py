@@ -50,29 +50,21 @@ class BigQueryTest(end_to_end.EndToEndTest):
         key_file = self.pipeline.folder / "key.json"
         private_key = subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
                                      check=True, capture_output=True, text=True).stdout
-        ours, theirs = native_peers.Peer(self.answer), native_peers.Peer(self.answer)
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
+        ours, theirs = native_peers.peer(self, self.answer), native_peers.peer(self, self.answer)
 
         def key_for(peer):
             return {"type": "service_account", "client_email": "me@acme.iam.gserviceaccount.com", "private_key_id": "k1",
                     "private_key": private_key, "token_uri": f"{peer.url}/token"}
 
         key_file.write_text(json.dumps(key_for(ours), indent=2))
-        self.pipeline.write_config([{"name": "bigquery", "type": "bigquery", "endpoint": ours.url, "project_id": "acme",
-                                     "service_account_key": f"${{file:{key_file}}}"}])
-        engine = self.pipeline.start_engine()
-        self.pipeline.replay(end_to_end.SAMPLE, "--ids", self.ids)
-        self.pipeline.wait_until_settled()
-        self.assert_ledger_exact(len(self.logged_ids()))
-        self.assertEqual(engine.stop()[0], 0)
+        native_peers.replay(self, [{"name": "bigquery", "type": "bigquery", "endpoint": ours.url, "project_id": "acme",
+                                     "service_account_key": f"${{file:{key_file}}}"}], end_to_end.SAMPLE)
 
         token, *inserts = ours.requests
         bodies = [json.loads(request["body"]) for request in inserts]
         rows = [row for body in bodies for row in body["rows"]]
         self.assertEqual(sorted(row["insertId"] for row in rows), sorted(self.logged_ids()))
-        subprocess.run([str(PYTHON), "-c", CLIENT], check=True, text=True, capture_output=True,
-                       input=json.dumps({"key": key_for(theirs), "endpoint": theirs.url, "rows": rows}))
+        native_peers.run_client(PYTHON, CLIENT, {"key": key_for(theirs), "endpoint": theirs.url, "rows": rows})
         their_token, *their_inserts = theirs.requests
         self.assertEqual(len(their_inserts), 1)
         their_body = json.loads(their_inserts[0]["body"])

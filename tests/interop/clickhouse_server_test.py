@@ -8,7 +8,6 @@ import json
 import math
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import unittest
@@ -16,6 +15,7 @@ import urllib.parse
 import urllib.request
 
 import end_to_end
+import native_peers
 import pipeline
 
 RECORDS_MAX = 300
@@ -46,9 +46,7 @@ def find_server():
 class ClickHouseServerTest(end_to_end.EndToEndTest):
     def setUp(self):
         super().setUp()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = native_peers.free_port()
         self.url = f"http://127.0.0.1:{port}"
         folder = self.pipeline.folder / "clickhouse"
         folder.mkdir()
@@ -94,12 +92,7 @@ class ClickHouseServerTest(end_to_end.EndToEndTest):
                 code, line = self.connect(self.destination(compression=compression), "--send-trace")
                 self.assertEqual(code, 0, line)
         sink = self.pipeline.start_sink("sink")
-        self.pipeline.write_config([self.destination(), end_to_end.generic_json(sink.address)])
-        engine = self.pipeline.start_engine()
-        self.pipeline.replay(self.exchanges, "--limit", str(RECORDS_MAX), "--with-trace", "--ids", self.ids)
-        self.pipeline.wait_until_settled()
-        self.assert_ledger_exact(len(self.logged_ids()))
-        self.assertEqual(engine.stop()[0], 0)
+        native_peers.replay(self, [self.destination(), end_to_end.generic_json(sink.address)], self.exchanges, "--limit", str(RECORDS_MAX), "--with-trace")
 
         rows = {row["SPAN_ID"]: row for row in
                 map(json.loads, self.ask("SELECT * FROM SIDECAST_TRACES WHERE SPAN_ID NOT LIKE 'sidecast-connection-test%'"

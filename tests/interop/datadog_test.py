@@ -2,13 +2,14 @@
 same fields. The addresses differ (the library's intake, the documented API), so each has a stub of its own."""
 
 import json
-import subprocess
 import sys
 import unittest
 
 import end_to_end
+import gateway
 import native_peers
 import peers
+import pipeline
 
 SKIPPED = 77
 PYTHON = None  # of the library's environment, set by main()
@@ -22,13 +23,24 @@ from ddtrace.llmobs import LLMObs
 LLMObs.enable(ml_app="gateway", api_key="key", site="datadoghq.com", agentless_enabled=True, integrations_enabled=False)
 for span in question["spans"]:
     meta = span["meta"]
-    with LLMObs.llm(name=span["name"], model_name=meta["model_name"], model_provider=meta["model_provider"],
-                    session_id=span.get("session_id")) as theirs:
-        LLMObs.annotate(theirs, input_data=meta["input"]["messages"], output_data=meta["output"]["messages"],
-                        metadata={**meta["metadata"], "ours": span["span_id"]}, metrics=span["metrics"])
+    more = {"model_name": meta["model_name"], "model_provider": meta["model_provider"]} if meta["kind"] == "llm" else {}
+    said = {side + "_data": meta[side].get("messages") or meta[side]["value"] for side in ("input", "output") if side in meta}
+    try:
+        with getattr(LLMObs, meta["kind"])(name=span["name"], session_id=span.get("session_id"), **more) as theirs:
+            LLMObs.annotate(theirs, metadata={**meta["metadata"], "ours": span["span_id"]}, metrics=span["metrics"], **said)
+            if "error" in meta:
+                raise type(meta["error"]["type"], (Exception,), {"__module__": "builtins"})(meta["error"]["message"])
+    except Exception:
+        if "error" not in meta:
+            raise
 LLMObs.flush()
 LLMObs.disable()
 """
+
+
+DESTINATION = {"type": "datadog", "api_key": "key", "ml_app": "gateway"}
+# Kinds of explicit spans by their numbers in the C interface, and what Datadog calls them.
+KINDS = {3: "workflow", 6: "tool", 7: "agent"}
 
 
 class DatadogTest(end_to_end.EndToEndTest):
@@ -37,31 +49,49 @@ class DatadogTest(end_to_end.EndToEndTest):
         return 202, {}, ""
 
     def test_spans_have_the_fields_of_datadogs_library(self):
-        ours, theirs = native_peers.Peer(self.answer), native_peers.Peer(self.answer)
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
-        self.pipeline.write_config([{"name": "datadog", "type": "datadog", "endpoint": ours.url, "api_key": "key",
-                                     "ml_app": "gateway"}])
-        engine = self.pipeline.start_engine()
-        self.pipeline.replay(end_to_end.SAMPLE, "--ids", self.ids)
-        self.pipeline.wait_until_settled()
-        self.assert_ledger_exact(len(self.logged_ids()))
-        self.assertEqual(engine.stop()[0], 0)
-        spans = [span for request in ours.requests
-                 for span in json.loads(request["body"])["data"]["attributes"]["spans"]]
-        chats = [span for span in spans if span["meta"]["kind"] == "llm" and span["status"] == "ok"
-                 and all("messages" in span["meta"].get(side, {}) for side in ("input", "output"))]
-        self.assertGreater(len(chats), 5)
+        spans = self.spans_of(native_peers.requests_of(self, self.answer, DESTINATION))
+        chats = [span for span in spans if span["meta"]["kind"] == "llm" and "messages" in span["meta"].get("input", {})]
+        failed = [span for span in chats if span["status"] == "error"]
+        self.assertGreater(len(chats), len(failed) + 5)
+        # One was refused, and of one the stream stops half-way: without and with an answer.
+        self.assertEqual({"messages" in span["meta"]["output"] for span in failed}, {False, True})
+        # What a service says to refuse is a text to us, which their way into a call would make a message of.
+        for span in failed:
+            if "messages" not in span["meta"]["output"]:
+                self.assertIn("Rate limit", span["meta"].pop("output")["value"])
+        self.compare_all(chats)
 
-        question = {"host": theirs.url, "spans": chats}
-        done = subprocess.run([str(PYTHON), "-c", CLIENT], check=True, input=json.dumps(question), text=True,
-                              capture_output=True, timeout=300)
+    def test_spans_of_tools_and_agents_have_them_too(self):
+        ours = native_peers.peer(self, self.answer)
+        self.pipeline.write_config([{**DESTINATION, "name": "datadog", "endpoint": ours.url}])
+        engine = self.pipeline.start_engine()
+        writer = gateway.Gateway(end_to_end.BINARIES.parent / "lib" / "libsidecast.so", self.pipeline.ring_dir, self.ids)
+        for kind, name in KINDS.items():
+            fields = {"name": f"my {name}", "session_id": "s-1", "input": f'{{"asked": "{name}"}}'}
+            for more in ({"output": "done"}, {"error_type": "ToolFailure", "error_message": "it broke"}):
+                status = writer.write_span(kind, span_id=f"{name}-{len(more)}", **fields, **more)
+                self.assertEqual(status, gateway.OK)
+        pipeline.wait_until(lambda: len(self.spans_of(ours.requests)) == 2 * len(KINDS), "all spans to arrive")
+        self.pipeline.wait_until_settled()
+        self.assertEqual(engine.stop()[0], 0)
+        spans = self.spans_of(ours.requests)
+        self.assertEqual(sorted((span["meta"]["kind"], span["status"]) for span in spans),
+                         sorted((name, status) for name in KINDS.values() for status in ("error", "ok")))
+        self.compare_all(spans)
+
+    def spans_of(self, requests):
+        return [span for request in requests
+                for span in json.loads(request["body"])["data"]["attributes"]["spans"]]
+
+    def compare_all(self, spans):
+        theirs = native_peers.peer(self, self.answer)
+        native_peers.run_client(PYTHON, CLIENT, {"host": theirs.url, "spans": spans})
         their_spans = {span["meta"]["metadata"].pop("ours"): span for request in theirs.requests
                        if request["path"] == "/api/v2/llmobs"
                        for event in json.loads(request["body"]) for span in event["spans"]}
-        self.assertEqual(set(their_spans), {span["span_id"] for span in chats}, done.stderr)
-        for span in chats:
-            with self.subTest(span["span_id"]):
+        self.assertEqual(set(their_spans), {span["span_id"] for span in spans})
+        for span in spans:
+            with self.subTest(span["meta"]["kind"], name=span["name"], status=span["status"]):
                 self.compare(span, their_spans[span["span_id"]])
 
     def compare(self, span, theirs):
@@ -75,12 +105,18 @@ class DatadogTest(end_to_end.EndToEndTest):
         meta, their_meta = span["meta"], theirs["meta"]
         self.assertEqual(meta["kind"], their_meta["span"]["kind"])
         for name in ("model_name", "model_provider", "metadata"):
-            self.assertEqual(meta[name], their_meta[name], name)
+            self.assertEqual(meta.get(name), their_meta.get(name), name)
+        # They have a stack trace besides.
+        error = their_meta.get("error", {})
+        self.assertEqual(meta.get("error", {}), {name: error[name].removeprefix("builtins.")
+                                                 for name in ("type", "message") if error.get(name)})
         for side in ("input", "output"):
             # Which call a tool's message answers: their type of a message has it, this way into it leaves it out.
-            messages = [{name: value for name, value in message.items() if name != "tool_id"}
-                        for message in meta[side]["messages"]]
-            self.assertEqual(messages, their_meta[side]["messages"], side)
+            said = dict(meta.get(side, {}))
+            if "messages" in said:
+                said["messages"] = [{name: value for name, value in message.items() if name != "tool_id"}
+                                    for message in said["messages"]]
+            self.assertEqual(said, their_meta.get(side, {}), side)
 
 
 if __name__ == "__main__":

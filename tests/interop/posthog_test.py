@@ -2,7 +2,6 @@
 each event of ours, given to their client, leaves it with the same members."""
 
 import json
-import subprocess
 import sys
 import unittest
 import uuid
@@ -40,28 +39,20 @@ class PostHogTest(end_to_end.EndToEndTest):
             self.assertTrue(event["event"] and event["distinct_id"])
         return 200, {"content-type": "application/json"}, '{"status":"Ok"}'
 
-    def events(self, peer):
-        batches = [json.loads(request["body"])["batch"] for request in peer.requests]
+    def events(self, requests):
+        batches = [json.loads(request["body"])["batch"] for request in requests]
         return {event["uuid"]: event for batch in batches for event in batch}
 
     def test_events_are_those_that_posthogs_library_sends(self):
-        ours, theirs = native_peers.Peer(self.answer), native_peers.Peer(self.answer)
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
-        self.pipeline.write_config([{"name": "posthog", "type": "posthog", "endpoint": ours.url, "api_key": "phc_key"}])
-        engine = self.pipeline.start_engine()
-        self.pipeline.replay(end_to_end.SAMPLE, "--with-trace", "--ids", self.ids)
-        self.pipeline.wait_until_settled()
-        self.assert_ledger_exact(len(self.logged_ids()))
-        self.assertEqual(engine.stop()[0], 0)
+        ours = native_peers.requests_of(self, self.answer, {"type": "posthog", "api_key": "phc_key"}, "--with-trace")
         events = self.events(ours)
         self.assertEqual(len(events), len(self.logged_ids()))
-        self.assertTrue(all(request["headers"]["content-encoding"] == "gzip" for request in ours.requests))
+        self.assertTrue(all(request["headers"]["content-encoding"] == "gzip" for request in ours))
 
-        question = {"key": "phc_key", "host": theirs.url, "events": list(events.values())}
-        subprocess.run([str(PYTHON), "-c", CLIENT], check=True, input=json.dumps(question), text=True,
-                       capture_output=True)
-        their_events = self.events(theirs)
+        theirs = native_peers.peer(self, self.answer)
+        native_peers.run_client(PYTHON, CLIENT,
+                                {"key": "phc_key", "host": theirs.url, "events": list(events.values())})
+        their_events = self.events(theirs.requests)
         self.assertEqual(set(their_events), set(events))
         for name, event in events.items():
             with self.subTest(event["event"], uuid=name):

@@ -3,7 +3,6 @@ take no member that they do not know, and comes out of them with the same member
 that does not install in reasonable time; what it sends is a list of what these models give.)"""
 
 import json
-import subprocess
 import sys
 import unittest
 
@@ -35,24 +34,15 @@ class RaindropTest(end_to_end.EndToEndTest):
         return 200, {"content-type": "application/json"}, "{}"
 
     def test_events_pass_the_models_of_raindrops_library(self):
-        peer = native_peers.Peer(self.answer)
-        self.addCleanup(peer.close)
-        self.pipeline.write_config([{"name": "raindrop", "type": "raindrop", "endpoint": peer.url, "write_key": "key"}])
-        engine = self.pipeline.start_engine()
-        self.pipeline.replay(end_to_end.SAMPLE, "--with-trace", "--ids", self.ids)
-        self.pipeline.wait_until_settled()
-        self.assert_ledger_exact(len(self.logged_ids()))
-        self.assertEqual(engine.stop()[0], 0)
-        events = [event for request in peer.requests for event in json.loads(request["body"])]
+        requests = native_peers.requests_of(self, self.answer, {"type": "raindrop", "write_key": "key"}, "--with-trace")
+        events = [event for request in requests for event in json.loads(request["body"])]
         self.assertEqual(sorted(event["event_id"] for event in events), sorted(self.logged_ids()))
 
         # They take none without any text, such as that of a request that failed.
         with_text = [event for event in events if {"input", "output"} & set(event["ai_data"])]
         self.assertGreater(len(with_text), len(events) // 2)
-        done = subprocess.run([str(PYTHON), "-c", MODELS], input=json.dumps(with_text), text=True, capture_output=True,
-                              check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        for event, theirs in zip(with_text, json.loads(done.stdout), strict=True):
+        made = json.loads(native_peers.run_client(PYTHON, MODELS, with_text))
+        for event, theirs in zip(with_text, made, strict=True):
             with self.subTest(event["event_id"]):
                 self.assertIsNone(theirs.pop("attachments"))
                 self.assertEqual(theirs["timestamp"][:19], event["timestamp"][:19])
