@@ -4,14 +4,12 @@ same row is inserted by requests that say the same, field by field."""
 import base64
 import json
 import subprocess
-import sys
 import unittest
 
 import end_to_end
 import native_peers
 import peers
 
-SKIPPED = 77
 PYTHON = None  # of the client's environment, set by main()
 TABLE = "/bigquery/v2/projects/acme/datasets/sidecast/tables/sidecast_traces"
 
@@ -88,9 +86,5 @@ class BigQueryTest(end_to_end.EndToEndTest):
 
 
 if __name__ == "__main__":
-    try:
-        PYTHON = peers.python("bigquery", "google-cloud-bigquery==3.47.0")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    PYTHON = peers.python_or_skip("bigquery", "google-cloud-bigquery==3.47.0")
     unittest.main()

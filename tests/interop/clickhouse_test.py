@@ -4,7 +4,6 @@ shows are answered from the table, and each column is compared with the recorded
 
 import json
 import subprocess
-import sys
 import unittest
 
 import end_to_end
@@ -13,7 +12,6 @@ import peers
 import pipeline
 
 RECORDS_MAX = 300
-SKIPPED = 77
 PYTHON = None  # of chdb's environment, set by main()
 
 # One question a line: a statement, with the rows of an insert in a file beside it.
@@ -163,9 +161,5 @@ class ClickHouseTest(end_to_end.EndToEndTest):
 
 
 if __name__ == "__main__":
-    try:
-        PYTHON = peers.python("chdb", "chdb==4.4.0")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    PYTHON = peers.python_or_skip("chdb", "chdb==4.4.0")
     unittest.main()

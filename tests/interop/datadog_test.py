@@ -2,7 +2,6 @@
 same fields. The addresses differ (the library's intake, the documented API), so each has a stub of its own."""
 
 import json
-import sys
 import unittest
 
 import end_to_end
@@ -11,7 +10,6 @@ import native_peers
 import peers
 import pipeline
 
-SKIPPED = 77
 PYTHON = None  # of the library's environment, set by main()
 
 CLIENT = r"""
@@ -120,9 +118,5 @@ class DatadogTest(end_to_end.EndToEndTest):
 
 
 if __name__ == "__main__":
-    try:
-        PYTHON = peers.python("ddtrace", "ddtrace==4.16.0")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    PYTHON = peers.python_or_skip("ddtrace", "ddtrace==4.16.0")
     unittest.main()

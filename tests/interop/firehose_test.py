@@ -2,7 +2,6 @@
 holds one object for each record, with all of it. The signature is checked elsewhere, against AWS's own client."""
 
 import gzip
-import sys
 import unittest
 import urllib.request
 
@@ -11,7 +10,6 @@ import native_peers
 import peers
 import pipeline
 
-SKIPPED = 77
 
 
 class MotoTest(buckets.BucketTest):
@@ -54,9 +52,5 @@ class MotoTest(buckets.BucketTest):
 
 
 if __name__ == "__main__":
-    try:
-        MotoTest.python = peers.python("moto", "moto[server]==5.2.5")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    MotoTest.python = peers.python_or_skip("moto", "moto[server]==5.2.5")
     unittest.main()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 INSTALL_SECONDS_MAX = 900
+SKIPPED = 77
 
 
 class Unavailable(Exception):
@@ -37,6 +38,15 @@ def python(name, *requirements):
               *requirements], name)
         unfinished.rename(place)  # the interpreter finds its packages by its own place
     return interpreter
+
+
+def python_or_skip(name, *requirements):
+    """The same for a test that is skipped, as a whole, where there can be none."""
+    try:
+        return python(name, *requirements)
+    except Unavailable as reason:
+        print(f"skipped: {reason}")
+        sys.exit(SKIPPED)
 
 
 def _run(command, name):

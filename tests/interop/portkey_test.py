@@ -2,14 +2,12 @@
 at the same address with the same key; a whole batch of ours, given to their logger, is the body that we sent."""
 
 import json
-import sys
 import unittest
 
 import end_to_end
 import native_peers
 import peers
 
-SKIPPED = 77
 PYTHON = None  # of the library's environment, set by main()
 
 CLIENT = r"""
@@ -81,9 +79,5 @@ class PortkeyTest(end_to_end.EndToEndTest):
 
 
 if __name__ == "__main__":
-    try:
-        PYTHON = peers.python("portkey", "portkey-ai==2.3.4", "requests==2.32.5")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    PYTHON = peers.python_or_skip("portkey", "portkey-ai==2.3.4", "requests==2.32.5")
     unittest.main()

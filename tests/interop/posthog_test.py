@@ -2,7 +2,6 @@
 each event of ours, given to their client, leaves it with the same members."""
 
 import json
-import sys
 import unittest
 import uuid
 
@@ -10,7 +9,6 @@ import end_to_end
 import native_peers
 import peers
 
-SKIPPED = 77
 PYTHON = None  # of the library's environment, set by main()
 
 CLIENT = r"""
@@ -66,9 +64,5 @@ class PostHogTest(end_to_end.EndToEndTest):
 
 
 if __name__ == "__main__":
-    try:
-        PYTHON = peers.python("posthog", "posthog==7.91.1")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    PYTHON = peers.python_or_skip("posthog", "posthog==7.91.1")
     unittest.main()

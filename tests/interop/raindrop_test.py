@@ -3,14 +3,12 @@ take no member that they do not know, and comes out of them with the same member
 that does not install in reasonable time; what it sends is a list of what these models give.)"""
 
 import json
-import sys
 import unittest
 
 import end_to_end
 import native_peers
 import peers
 
-SKIPPED = 77
 PYTHON = None  # of the library's environment, set by main()
 
 # As raindrop.analytics.track_ai() uses them.
@@ -50,10 +48,7 @@ class RaindropTest(end_to_end.EndToEndTest):
 
 
 if __name__ == "__main__":
-    try:
-        PYTHON = peers.python("raindrop", "--no-deps", "raindrop-ai==0.0.75", "pydantic==2.12.4", "pydantic-core==2.41.5",
-                              "typing-extensions==4.15.0", "annotated-types==0.7.0", "typing-inspection==0.4.2")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    PYTHON = peers.python_or_skip("raindrop", "--no-deps", "raindrop-ai==0.0.75", "pydantic==2.12.4",
+                                  "pydantic-core==2.41.5", "typing-extensions==4.15.0", "annotated-types==0.7.0",
+                                  "typing-inspection==0.4.2")
     unittest.main()

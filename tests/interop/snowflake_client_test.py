@@ -3,14 +3,12 @@ told to it, leaves it with the same address, the same members and the same crede
 its time by the request that we ask with. (Snowflake's own libraries speak a protocol of their own, which is not that API.)"""
 
 import json
-import sys
 import unittest
 
 import end_to_end
 import native_peers
 import peers
 
-SKIPPED = 77
 PYTHON = None  # of the client's environment, set by main()
 HANDLE = "019c06a4-0000-df4f-0000-00100006589e"
 
@@ -79,9 +77,5 @@ class SnowflakeClientTest(end_to_end.EndToEndTest):
 
 
 if __name__ == "__main__":
-    try:
-        PYTHON = peers.python("snowflake_client", "snowflake-sql-api-client==2.0.5", "setuptools==80.9.0")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    PYTHON = peers.python_or_skip("snowflake_client", "snowflake-sql-api-client==2.0.5", "setuptools==80.9.0")
     unittest.main()

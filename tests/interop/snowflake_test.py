@@ -3,7 +3,6 @@ DuckDB) on the printed table: every record is a row, and the columns hold what t
 
 import json
 import subprocess
-import sys
 import unittest
 
 import end_to_end
@@ -11,7 +10,6 @@ import native_peers
 import peers
 
 RECORDS_MAX = 200
-SKIPPED = 77
 PYTHON = None  # of fakesnow's environment, set by main()
 
 FAKESNOW = r"""
@@ -83,9 +81,5 @@ class SnowflakeTest(end_to_end.EndToEndTest):
 
 
 if __name__ == "__main__":
-    try:
-        PYTHON = peers.python("fakesnow", "fakesnow==0.12.1", "snowflake-connector-python==4.8.1")
-    except peers.Unavailable as reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
+    PYTHON = peers.python_or_skip("fakesnow", "fakesnow==0.12.1", "snowflake-connector-python==4.8.1")
     unittest.main()
