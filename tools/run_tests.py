@@ -30,7 +30,7 @@ OUTPUT_LINES_SHOWN_MAX = 40
 
 # Where threads and processes meet. The rest are pure functions: nothing there for TSan.
 THREADED = ["sidecast", "sidecastd", "tests/unit/shm/all", "tests/unit/engine/all", "tests/unit/http/all",
-            "tests/unit/tools/all", "tests/property/all", "tests/crash/all"]
+            "tests/unit/spool/all", "tests/unit/tools/all", "tests/property/all", "tests/crash/all"]
 
 # preset: (compiler it cannot do without, what is built, which tests run).
 # Tests labelled dev_only would wait, or build a server, once more to see the same bytes. CTest says of
