@@ -3,13 +3,13 @@
 // with a record in it decides that record's fate, and the engine's counters must say the same.
 //
 //   delivered = records whose last answer takes them        rejected = ... refuses them for good
-//   dropped + pending = all others                          and a repeated record is the same span
+//   dropped + pending + spooled = all others                and a repeated record is the same span
 //
 // A refusal that may be about one record of several is only final once the search for it has ended,
 // so where something is left, such records may be part of it.
 //
-// SIDECAST_FAULT_RUNS=5000 plays so many schedules, about six a second; SIDECAST_FAULT_SEED=n
-// repeats one test's.
+// SIDECAST_FAULT_RUNS=5000 plays so many schedules, and half as many with each of two settings,
+// about 20 a second; SIDECAST_FAULT_SEED=n repeats one test's.
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "tests/support/faults.h"
 #include "tests/unit/engine/pipeline_fixture.h"
@@ -39,6 +40,15 @@ using Random = std::mt19937_64;
 std::uint64_t number_from_environment(const char* name, std::uint64_t fallback) {
   const char* const text = std::getenv(name);
   return text == nullptr ? fallback : std::strtoull(text, nullptr, 10);
+}
+
+std::size_t runs() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr std::uint64_t kDefault = 300;
+#else
+  constexpr std::uint64_t kDefault = 1000;
+#endif
+  return number_from_environment("SIDECAST_FAULT_RUNS", kDefault);
 }
 
 std::size_t below(Random& random, std::size_t end) {
@@ -207,7 +217,7 @@ class FaultSchedules : public Pipeline {
 
   static bool agrees(const DestinationStats& now, const Receiver::Truth& truth) {
     const std::uint64_t rejected = sum(now.rejected);
-    const std::uint64_t left = sum(now.dropped) + now.pending;
+    const std::uint64_t left = sum(now.dropped) + now.pending + now.spooled;
     const std::size_t most = truth.refused + truth.blamed;
     return now.delivered == truth.taken && rejected <= most &&
            rejected >= (left == 0 ? most : truth.refused) &&
@@ -216,9 +226,10 @@ class FaultSchedules : public Pipeline {
 
   // Whether the engine's numbers have come to where the receiver says they must.
   static bool has_arrived(const DestinationStats& now, const Receiver& receiver) {
-    if (!ends_for_now(receiver.schedule().after)) return now.pending == 0;
+    const bool has_ended = now.pending == 0 && now.spooled == 0;
+    if (!ends_for_now(receiver.schedule().after)) return has_ended;
     const Receiver::Truth truth = receiver.truth();
-    return now.pending == 0 || (truth.is_at_end && agrees(now, truth));
+    return has_ended || (truth.is_at_end && agrees(now, truth));
   }
 
   static void expect_truth(const DestinationStats& now, const Receiver& receiver,
@@ -229,13 +240,14 @@ class FaultSchedules : public Pipeline {
     EXPECT_TRUE(agrees(now, truth))
         << now.delivered << " delivered and " << truth.taken << " taken, " << sum(now.rejected)
         << " rejected and " << truth.refused << " refused, " << truth.blamed << " perhaps, "
-        << sum(now.dropped) << " dropped, " << now.pending << " pending";
+        << sum(now.dropped) << " dropped, " << now.pending << " pending, " << now.spooled
+        << " spooled";
     EXPECT_EQ(truth.undecodable, 0U);
     // A record that is too large by itself may come again in a smaller form.
     EXPECT_TRUE(truth.unlike_repeats == 0 || receiver.schedule().has(Meaning::kTooLarge));
   }
 
-  void play(std::size_t count, std::uint64_t seed, std::string_view settings) {
+  void play(std::size_t count, std::uint64_t seed, std::string_view settings, bool has_spool) {
     Random random(seed);
     std::vector<std::unique_ptr<Receiver>> receivers;
     std::string destinations;
@@ -244,7 +256,9 @@ class FaultSchedules : public Pipeline {
       destinations += destination(i, receivers.back()->server(), random);
     }
     const std::size_t records = 1 + below(random, 60);
-    auto engine = open(destinations, settings, false);
+    const std::string spool =
+        has_spool ? fmt::format("spool: {{dir: \"{}\", after: 0s}}\n", spool_.path()) : "";
+    auto engine = open(destinations, std::string(settings) + spool, false);
     std::atomic<bool> stop{false};
     std::thread running([&] { static_cast<void>(engine->run(stop)); });
     {
@@ -272,30 +286,57 @@ class FaultSchedules : public Pipeline {
     for (std::size_t i = 0; i < count; ++i) {
       expect_truth(now.destinations[i], *receivers[i], records);
     }
+    if (has_spool && count > 50) {
+      EXPECT_GT(spooled_in(now), 0U);
+    }
   }
 
-  void play_all(std::size_t runs, std::string_view settings) {
+  static std::uint64_t spooled_in(const StatsSnapshot& stats) {
+    std::uint64_t spooled = 0;
+    for (const DestinationStats& each : stats.destinations) spooled += each.spooled;
+    return spooled;
+  }
+
+  // As many as there are descriptors for, of which each takes four connections' at most, both ends.
+  static std::size_t at_once() {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return std::clamp<std::size_t>(limit.rlim_cur / 16, 10, 500);
+  }
+
+  // They wait most of the time, for an answer that never comes or because they were asked to: so
+  // many are played at once.
+  void play_all(std::size_t runs, std::string_view settings, bool has_spool = false) {
     const std::uint64_t seed =
         number_from_environment("SIDECAST_FAULT_SEED", std::random_device()());
-    constexpr std::size_t kAtOnce = 100;
     for (std::size_t done = 0; done < runs && !HasFailure();) {
-      const std::size_t count = std::min(kAtOnce, runs - done);
+      const std::size_t count = std::min(at_once(), runs - done);
       std::printf("%zu schedules, SIDECAST_FAULT_SEED=%llu\n", count,
                   static_cast<unsigned long long>(seed + done));
       std::fflush(stdout);
       directory_.renew();
-      play(count, seed + done, settings);
+      spool_.renew();
+      play(count, seed + done, settings, has_spool);
       done += count;
     }
   }
+
+  test::TempDir spool_;
 };
 
 TEST_F(FaultSchedules, EndWithTheFateThatTheReceiverSaw) {
-  play_all(number_from_environment("SIDECAST_FAULT_RUNS", 200), "");
+  play_all(runs(), "");
 }
 
 TEST_F(FaultSchedules, EndWithTheFateThatTheReceiverSawThoughOldBatchesAreGivenUp) {
-  play_all(number_from_environment("SIDECAST_FAULT_RUNS", 200) / 4, "give_up_after: 2s\n");
+  play_all(runs() / 2, "give_up_after: 2s\n");
+}
+
+// Every batch that is not taken at once goes to disk, and comes back to be tried again.
+TEST_F(FaultSchedules, EndWithTheFateThatTheReceiverSawThoughBatchesMoveToDiskAndBack) {
+  play_all(runs() / 2, "", true);
 }
 
 }  // namespace
