@@ -13,9 +13,9 @@
 // never more open than there are places left. So many that are slow settle at equal shares and one
 // share stays free: whoever comes next finds it.
 //
-// Among trials, those that failed less often go first: whoever is new waits for no line of dead
-// ones. Of one party a quarter of the trials' places may be open or in the line. Pure. Threads:
-// belongs to the loop's thread.
+// Among trials, those that failed less often go first, and of those whoever's party has fewer open:
+// whoever is new waits for no line of dead ones, neither of others' nor of its own party's. Of one
+// party a quarter of the trials' places may be open. Pure. Threads: belongs to the loop's thread.
 #pragma once
 
 #include <algorithm>
@@ -27,6 +27,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "exporters/http/loop.h"
@@ -67,7 +68,9 @@ class Gate {
     Party& party = party_of(claimant);
     ++waiting_;
     if (!claimant.standing.is_proven) {
-      party.trials.emplace(claimant.standing.failures, std::move(waiting));
+      party.trials.emplace(std::pair(claimant.standing.failures, trials_added_++),
+                           std::move(waiting));
+      ++waiting_trials_;
       line_up(party);
       return;
     }
@@ -85,15 +88,18 @@ class Gate {
     if (auto proven = next_proven()) return proven;
     return is_trials_turn ? std::nullopt : next_trial();
   }
-  // A trial waits that an open one with so many failures should make room for, once that has had
-  // its chance: who is new before who failed, and at a start, when all are new, each after the
-  // other. Among those that failed nobody is displaced: a slow server has its whole timeout then.
-  [[nodiscard]] bool may_displace(std::uint32_t open_failures) const noexcept {
-    if (trials_.empty()) return false;
-    const std::uint32_t waiting = trials_.begin()->first;
-    return waiting < open_failures || (waiting == 0 && open_failures == 0);
+  // A trial waits that an open one of `party` with so many failures should make room for, once that
+  // has had its chance: who is new before who failed, and at a start, when all are new, each after
+  // the other. Among those that failed nobody is displaced: a slow server has its whole timeout
+  // then. What waits for its own party's places can use no other's.
+  [[nodiscard]] bool may_displace(const Party& party, std::uint32_t open_failures) const noexcept {
+    const auto makes_room_for = [open_failures](std::uint32_t waiting) {
+      return waiting < open_failures || (waiting == 0 && open_failures == 0);
+    };
+    return (!turns_.empty() && makes_room_for(turns_.begin()->first.failures)) ||
+           (!party.trials.empty() && makes_room_for(party.trials.begin()->first.first));
   }
-  [[nodiscard]] std::size_t waiting_trials() const noexcept { return trials_.size(); }
+  [[nodiscard]] std::size_t waiting_trials() const noexcept { return waiting_trials_; }
   // What next() gave.
   void ended(Party* party, bool is_proven) {
     if (is_proven) {
@@ -102,7 +108,7 @@ class Gate {
       --party->open;
     } else {
       --open_trials_;
-      --party->active_trials;
+      --party->open_trials;
       line_up(*party);
     }
     forget_if_idle(*party);
@@ -111,10 +117,20 @@ class Gate {
   // All that waits and all that is open.
   void clear() noexcept {
     parties_.clear();
-    trials_.clear();
+    turns_.clear();
     sides_ = {};
-    open_proven_ = open_trials_ = waiting_ = 0;
+    open_proven_ = open_trials_ = waiting_ = waiting_trials_ = 0;
   }
+
+  // The order of parties: by their first trial.
+  struct Turn {
+    std::uint32_t failures;
+    std::size_t open;     // trials of the party
+    std::uint64_t added;  // before or after others
+    bool operator<(const Turn& other) const noexcept {
+      return std::tie(failures, open, added) < std::tie(other.failures, other.open, other.added);
+    }
+  };
 
   struct Party {
     struct Line {
@@ -141,10 +157,12 @@ class Gate {
 
     std::string key;
     bool is_tenants = false;
-    std::deque<Line> lines;                        // proven; none is empty
-    std::multimap<std::uint32_t, Waiting> trials;  // that are not in the line, by failures
-    std::size_t open = 0;                          // proven
-    std::size_t active_trials = 0;                 // open or in the line
+    std::deque<Line> lines;  // proven; none is empty
+    // That wait, by failures, then in their order.
+    std::map<std::pair<std::uint32_t, std::uint64_t>, Waiting> trials;
+    std::optional<Turn> turn;  // in turns_; none when no trial waits or as many are open as may be
+    std::size_t open = 0;      // proven
+    std::size_t open_trials = 0;
   };
 
  private:
@@ -153,10 +171,6 @@ class Gate {
   struct Side {
     std::deque<Party*> turns;  // those with lines
     std::size_t open = 0;      // proven
-  };
-  struct Trial {
-    Party* party;
-    Waiting waiting;
   };
 
   static constexpr std::size_t share(std::size_t of, std::size_t parts) {
@@ -173,25 +187,31 @@ class Gate {
     return party;
   }
   void forget_if_idle(Party& party) {
-    const bool is_idle = party.open == 0 && party.active_trials == 0 && party.lines.empty();
+    const bool is_idle =
+        party.open == 0 && party.open_trials == 0 && party.lines.empty() && party.trials.empty();
     if (is_idle) parties_.erase(std::string(party.key));
   }
 
+  // The party's turn follows from what waits and what is open of it.
   void line_up(Party& party) {
-    while (!party.trials.empty() && party.active_trials < share(trial_max_, 4)) {
-      auto first = party.trials.extract(party.trials.begin());
-      trials_.emplace(first.key(), Trial{&party, std::move(first.mapped())});
-      ++party.active_trials;
-    }
+    if (party.turn) turns_.erase(*party.turn);
+    party.turn.reset();
+    if (party.trials.empty() || party.open_trials >= share(trial_max_, 4)) return;
+    const auto& [failures, added] = party.trials.begin()->first;
+    party.turn = Turn{.failures = failures, .open = party.open_trials, .added = added};
+    turns_.emplace(*party.turn, &party);
   }
   std::optional<Started> next_trial() {
-    if (trials_.empty() || open_trials_ >= trial_max_) return std::nullopt;
-    Trial trial = std::move(trials_.begin()->second);
-    trials_.erase(trials_.begin());
+    if (turns_.empty() || open_trials_ >= trial_max_) return std::nullopt;
+    Party& party = *turns_.begin()->second;
+    auto first = party.trials.extract(party.trials.begin());
+    ++party.open_trials;
+    line_up(party);
     ++open_trials_;
     --waiting_;
+    --waiting_trials_;
     proven_in_a_row_ = 0;
-    return Started{std::move(trial.waiting), trial.party, false};
+    return Started{std::move(first.mapped()), &party, false};
   }
 
   // The two sides in turns, then the parties of one.
@@ -239,10 +259,12 @@ class Gate {
   std::size_t open_trials_ = 0;
   std::size_t waiting_ = 0;
   std::size_t next_side_ = 0;
-  std::size_t proven_in_a_row_ = 0;             // since a trial had its turn
-  std::map<std::string, Party> parties_;        // those that wait or have something open
-  std::array<Side, 2> sides_;                   // the operator's, the tenants'
-  std::multimap<std::uint32_t, Trial> trials_;  // by failures, then in their order
+  std::size_t proven_in_a_row_ = 0;  // since a trial had its turn
+  std::size_t waiting_trials_ = 0;
+  std::uint64_t trials_added_ = 0;
+  std::map<std::string, Party> parties_;  // those that wait or have something open
+  std::array<Side, 2> sides_;             // the operator's, the tenants'
+  std::map<Turn, Party*> turns_;          // of parties with trials that may start
 };
 
 }  // namespace sidecast

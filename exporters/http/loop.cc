@@ -255,13 +255,14 @@ void HttpLoop::Impl::look_for_room() {
   std::vector<CURL*> overdue;
   for (const auto& [easy, each] : open) {
     const bool is_overdue = !each.is_proven && each.started < before;
-    if (is_overdue && gate.may_displace(each.failures)) overdue.push_back(easy);
+    if (is_overdue && gate.may_displace(*each.party, each.failures)) overdue.push_back(easy);
     if (overdue.size() == gate.waiting_trials()) break;
   }
   // Each makes room for one, which is then no reason any more for the next to go.
   for (CURL* const easy : overdue) {
     const auto found = open.find(easy);
-    if (found != open.end() && gate.may_displace(found->second.failures)) {
+    if (found == open.end()) continue;
+    if (gate.may_displace(*found->second.party, found->second.failures)) {
       end_transfer(easy, CURLE_OPERATION_TIMEDOUT);
     }
   }

@@ -9,7 +9,9 @@
 // A producer costs threads, and librdkafka copies what it sends. Both have a bound, and who finds
 // none left waits in a line, as with HTTP's gate: the proven first, then who failed less often. Of
 // the producers, tenants have half, one tenant an eighth, and half is the most for those that have
-// not shown that they answer. One of these that has been silent for long makes room.
+// not shown that they answer. One of these that has been silent for long makes room. Small requests
+// pass a large one that finds too few bytes left, but for a while only: then what becomes free is
+// kept for it.
 #pragma once
 
 #include <atomic>
@@ -43,6 +45,9 @@ class KafkaChannel final : public Channel {
   using Opened = Result<std::unique_ptr<kafka::Client>>;
 
   void admit();
+  void start(const ProducerPtr& producer, PendingPtr pending);
+  void keep_room_for_the_oldest();
+  [[nodiscard]] bool is_passed_in_vain(const Pending& pending) const;
   [[nodiscard]] ProducerPtr place_for(const Pending& pending);
   [[nodiscard]] bool has_bytes_for(const Pending& pending, const Producer* producer) const;
   [[nodiscard]] bool has_room_for(const Pending& newcomer);
@@ -68,9 +73,12 @@ class KafkaChannel final : public Channel {
   HttpLoop& loop_;
   std::map<std::string, ProducerPtr> producers_;
   std::multimap<std::uint64_t, PendingPtr> line_;  // by who goes first, then in their order
-  std::uint64_t copied_bytes_ = 0;                 // of all that is under way
-  std::uint64_t unproven_bytes_ = 0;               // of it, those of the unproven
-  HttpLoop::TimerId idle_timer_ = 0;               // 0 = none
+  // That have waited for long, the oldest of each producer, by its key; only while admit() runs.
+  std::map<std::string_view, const Pending*> overdue_;
+  const Pending* kept_room_for_ = nullptr;  // one of them
+  std::uint64_t copied_bytes_ = 0;          // of all that is under way
+  std::uint64_t unproven_bytes_ = 0;        // of it, those of the unproven
+  HttpLoop::TimerId idle_timer_ = 0;        // 0 = none
   HttpLoop::TimerId line_timer_ = 0;
   // Threads that wait: for a cluster that is tested, or for clients to end.
   struct Waiting {

@@ -182,15 +182,64 @@ TEST(Gate, WhoFailedLessOftenGoesFirst) {
 }
 
 TEST(Gate, WhoIsNewDisplacesWhoFailedAndAtAStartWhoeverHadItsChance) {
-  Gate<std::string> gate(2);
-  EXPECT_FALSE(gate.may_displace(0)) << "nobody waits";
-  gate.add(trial(2), "failed twice");
-  EXPECT_FALSE(gate.may_displace(0));
-  EXPECT_FALSE(gate.may_displace(2)) << "a slow server has its whole timeout";
-  EXPECT_TRUE(gate.may_displace(3));
-  gate.add(trial(0), "new");
-  EXPECT_TRUE(gate.may_displace(0));
-  EXPECT_TRUE(gate.may_displace(1));
+  Door door(2);
+  door.add(1, trial(4), "open");
+  ASSERT_EQ(door.started(), Names{"open"});
+  const auto may_displace = [&](std::uint32_t failures) {
+    return door.gate.may_displace(*door.open.begin()->second.party, failures);
+  };
+  EXPECT_FALSE(may_displace(0)) << "nobody waits";
+  door.add(1, trial(2), "failed twice");
+  EXPECT_FALSE(may_displace(0));
+  EXPECT_FALSE(may_displace(2)) << "a slow server has its whole timeout";
+  EXPECT_TRUE(may_displace(3));
+  door.add(1, trial(0), "new");
+  EXPECT_TRUE(may_displace(0));
+  EXPECT_TRUE(may_displace(1));
+}
+
+Claimant acmes(const std::string& name, std::uint32_t failures) {
+  static std::deque<std::string> names;
+  return {.standing = {.is_proven = false, .failures = failures},
+          .destination = names.emplace_back("acme/" + name),
+          .is_tenants = true};
+}
+
+TEST(Gate, WhoIsNewAtATenantWaitsForNoneOfItsOwnThatHang) {
+  Door door(64);
+  for (int i = 0; i < 100; ++i) door.add(1, acmes(std::to_string(i), 1), "dead");
+  ASSERT_EQ(door.started(), Names(8, "dead"));
+  door.add(1, acmes("new", 0), "new");
+  EXPECT_EQ(door.started(), Names{}) << "a quarter of the trials' places is all it has";
+  EXPECT_EQ(door.gate.waiting_trials(), 93U);
+  // So one of its own makes room, and none of another's, who could not.
+  EXPECT_TRUE(door.gate.may_displace(*door.open.begin()->second.party, 1));
+  door.add(1, trial(1), "another's");
+  ASSERT_EQ(door.started(), Names{"another's"});
+  EXPECT_FALSE(door.gate.may_displace(*door.open.find("another's")->second.party, 1));
+  door.end("dead");
+  EXPECT_EQ(door.started(), Names{"new"});
+}
+
+// The places are others': what of it waits already, and failed, is not before what is new.
+TEST(Gate, WhoIsNewAtATenantGoesBeforeItsOwnThatFailedWhereverTheyWait) {
+  Door door(16);
+  for (int i = 0; i < 8; ++i) door.add(1, trial(1), "another's");
+  ASSERT_EQ(door.started().size(), 8U);
+  for (int i = 0; i < 10; ++i) door.add(1, acmes(std::to_string(i), 3), "dead");
+  for (int i = 0; i < 10; ++i) door.add(1, trial(2), "failed twice");
+  door.add(1, acmes("new", 0), "new");
+  door.end("another's");
+  EXPECT_EQ(door.started(), Names{"new"});
+}
+
+TEST(Gate, OfThoseThatAreNewThePartyWithFewerOpenIsNext) {
+  Door door(16);
+  for (int i = 0; i < 10; ++i) door.add(1, acmes(std::to_string(i), 0), "acme");
+  for (int i = 0; i < 10; ++i) door.add(1, trial(0), "others");
+  const Names started = door.started();
+  EXPECT_EQ(std::count(started.begin(), started.end(), "acme"), 1) << "one after the other";
+  EXPECT_EQ(started.size(), 8U);
 }
 
 TEST(Gate, NeverMoreAreOpenThanThereMayBeAndNobodyIsForgotten) {

@@ -140,6 +140,30 @@ TEST_F(NarrowLoopTest, ServersThatHangLeaveRoomForThoseThatAnswer) {
   EXPECT_EQ(hanging.requests().size(), 2U) << "half of the connections, no more";
 }
 
+TEST_F(NarrowLoopTest, WhoIsNewAtATenantDoesNotWaitForTheTimeoutsOfItsOwnThatHang) {
+  HttpServer hanging;
+  hanging.set_default({.manner = Manner::kNever});
+  HttpServer healthy;
+  auto allowed = std::make_shared<AddressRanges>();
+  ASSERT_TRUE(allowed->add("127.0.0.0/8"));
+  TransferOptions tenants;
+  tenants.egress = Egress::kTenant;
+  tenants.egress_allowed = allowed;
+  tenants.timeout = std::chrono::minutes(30);
+  on_loop([&] {
+    for (int i = 0; i < 10; ++i) {
+      tenants.destination = "acme/" + std::to_string(i);
+      tenants.standing = {.is_proven = false, .failures = 3};
+      loop_.send(post_to(hanging.url() + "/"), tenants,
+                 [](const Response&, const TransferTimes&) {});
+    }
+  });
+  ASSERT_TRUE(hanging.wait_for_requests(1)) << "all that the tenant may have open";
+  tenants.destination = "acme/new";
+  tenants.standing = {.is_proven = false, .failures = 0};
+  EXPECT_EQ(send(post_to(healthy.url() + "/"), tenants).response.status, 200);
+}
+
 TEST_F(NarrowLoopTest, ATimeoutBeginsWithItsTurn) {
   HttpServer server;
   server.set_default({.manner = Manner::kNever});

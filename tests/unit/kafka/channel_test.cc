@@ -470,6 +470,39 @@ TEST_F(NarrowKafkaTest, WhatIsCopiedIsBoundedAndNobodyIsForgotten) {
   stop();
 }
 
+// Each answer of a small one brings the next, so that there are never enough bytes left for the
+// large one.
+TEST_F(NarrowKafkaTest, LargeRequestIsNotPassedForEver) {
+  KafkaCluster cluster;
+  rd_kafka_mock_broker_set_rtt(cluster.mock(), -1, 100);
+  const std::string value(30'000, 'x');
+  std::size_t small_ones = 0;
+  bool is_over = false;
+  std::function<void(int)> send_small = [&](int i) {
+    loop_.send(request_of(cluster.brokers(), 1, {value}),
+               options_of("small " + std::to_string(i), {}),
+               [&, i](const Response& response, const TransferTimes&) {
+                 EXPECT_EQ(stored_count(response), 1U);
+                 with_lock([&] { ++small_ones; });
+                 if (!is_over) send_small(i);
+               });
+  };
+  on_loop([&] {
+    for (int i = 0; i < 6; ++i) send_small(i);
+  });
+  wait([&] { return small_ones > 6; });
+  // Of a destination of its own, and of one whose smaller requests are as busy as the others'.
+  for (const char* name : {"large", "small 0"}) {
+    EXPECT_EQ(stored_count(send(request_of(cluster.brokers(), 3, {value, value, value}),
+                                options_of(name, {}))
+                               .response),
+              3U)
+        << name;
+  }
+  on_loop([&] { is_over = true; });
+  stop();
+}
+
 TEST(KafkaClient, WhatIsFatalStaysSoWhateverIsAnsweredLater) {
   KafkaCluster cluster(1);
   kafka::Connection connection;
