@@ -4,9 +4,10 @@
 //
 //   Dialect/<name>            Trace -> SpanSet
 //   Encode/<dialect>/<form>   SpanSet -> bytes
-//   Memcpy/<dialect>          copying those bytes
-//   Compress/<codec>          a batch of about 1 MB, through Compressor
-//   Codec/<codec>/<level>     the bare library call on the same batch in one piece; the levels we
+//   Record/<form>             Trace -> generic dialect -> bytes: what a destination of that form
+//   costs Memcpy/<dialect>          copying those bytes Compress/<codec>          a batch of about
+//   1 MB, through Compressor Codec/<codec>/<level>     the bare library call on the same batch in
+//   one piece; the levels we
 //                             rejected stand beside the one we took
 //   Span/<dialect>/<codec>    all of it
 #include <cstdlib>
@@ -58,6 +59,20 @@ void encode(benchmark::State& state, const DialectEntry& entry, const Encoder& e
   for (auto _ : state) {
     out.clear();
     encoder.write(payload.trace(), set, out);
+    benchmark::DoNotOptimize(out.data());
+  }
+  report(state, out.size(), 1);
+}
+
+void record(benchmark::State& state, const Encoder& encoder, std::size_t bytes) {
+  const Payload payload(bytes, 1);
+  const DialectEntry& generic = *find_dialect("generic");
+  Arena arena(1U << 20U);
+  ByteBuffer out;
+  for (auto _ : state) {
+    arena.reset();
+    out.clear();
+    encoder.write(payload.trace(), generic.write(payload.trace(), {}, arena), out);
     benchmark::DoNotOptimize(out.data());
   }
   report(state, out.size(), 1);
@@ -204,6 +219,10 @@ void add_all(std::size_t bytes) {
       add("Span/" + name + "/" + compression_name(compression),
           [&entry, compression, bytes](auto& state) { span(state, entry, compression, bytes); });
     }
+  }
+  for (const Encoder& encoder : encoders()) {
+    add("Record/" + std::string(encoder.name),
+        [&encoder, bytes](auto& state) { record(state, encoder, bytes); });
   }
   for (const Compression compression : {Compression::kGzip, Compression::kZstd}) {
     add("Compress/" + compression_name(compression),
