@@ -2,7 +2,7 @@
 receiver is not flooded when it is back.
 
 The trace (ServeGen, the peak of a platform, 7,000 requests a second) is played again and again. The default is an
-outage of seconds at a fiftieth of its speed; SIDECAST_OUTAGE_SECONDS=60 SIDECAST_OUTAGE_SPEED=1 is the real one, and
+outage of seconds at a seventh of its speed; SIDECAST_OUTAGE_SECONDS=60 SIDECAST_OUTAGE_SPEED=1 is the real one, and
 needs two cores to itself.
 """
 
@@ -16,8 +16,8 @@ import faulty_receiver
 import pipeline
 
 TRACE = end_to_end.DATA / "arrivals" / "servegen_platform_peak45s.csv.gz"
-SECONDS = float(os.environ.get("SIDECAST_OUTAGE_SECONDS", "4"))
-SPEED = float(os.environ.get("SIDECAST_OUTAGE_SPEED", "0.02"))
+SECONDS = float(os.environ.get("SIDECAST_OUTAGE_SECONDS", "8"))
+SPEED = float(os.environ.get("SIDECAST_OUTAGE_SPEED", "0.15"))
 CALM_S = max(3, SECONDS / 4)  # before and after
 CONNECTIONS = 4
 FIRST_S = 5  # what counts as recovery
