@@ -41,7 +41,13 @@ struct Engine::Impl {
   Status recover();
   void open_fates();
   void open_tap();
-  Status open_spool(std::vector<stage::RedoLog*>& logs);
+  // Of one that is configured no more: what was moving there or back when its engine died moves all
+  // the same, now, while the counters are those of then.
+  struct FormerSpool {
+    std::unique_ptr<spool::Spool> states;
+    std::unique_ptr<stage::RedoLog> redo;
+  };
+  Status open_spool(std::vector<stage::RedoLog*>& logs, FormerSpool& former);
   [[nodiscard]] fates::FateLog fates_of(std::size_t section) const {
     return fates == nullptr ? fates::FateLog() : fates->log(static_cast<std::uint32_t>(section));
   }

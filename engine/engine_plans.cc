@@ -94,6 +94,7 @@ void Engine::Impl::free_slots() {
   }
   std::unique_lock<std::mutex> pause;
   if (spooling != nullptr) {
+    if (spooling->is_taking_up()) return;
     pause = spooling->try_pause();
     if (!pause) return;  // the next time, then
   }

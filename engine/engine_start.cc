@@ -107,7 +107,8 @@ Status Engine::Impl::recover() {
     logs.push_back(kept->get());
   }
 
-  if (Status opened = open_spool(logs); !opened) return opened;
+  FormerSpool former;
+  if (Status opened = open_spool(logs, former); !opened) return opened;
   auto segments = stage->recover();
   if (!segments) return fail(std::move(segments.error()));
   std::vector<std::shared_ptr<shm::Ring>> rings = directory->discover();
@@ -124,6 +125,7 @@ Status Engine::Impl::recover() {
         return found == rings.end() ? nullptr : found->get();
       },
       .spool_segment = [&](std::uint64_t id) -> spool::SegmentState* {
+        if (former.states != nullptr) return former.states->state_of(id);
         return spooling == nullptr ? nullptr : spooling->state_of(id);
       }};
   bool redone = false;
@@ -178,7 +180,7 @@ Status Engine::Impl::recover() {
   return {};
 }
 
-Status Engine::Impl::open_spool(std::vector<stage::RedoLog*>& logs) {
+Status Engine::Impl::open_spool(std::vector<stage::RedoLog*>& logs, FormerSpool& former) {
   auto opened = Spooling::open(*config, {.paths = paths,
                                          .ledger = *ledger,
                                          .stage = *stage,
@@ -189,7 +191,15 @@ Status Engine::Impl::open_spool(std::vector<stage::RedoLog*>& logs) {
                                          .relieve = [this] { ask_for_room(false); }});
   if (!opened) return fail(std::move(opened.error()));
   spooling = std::move(*opened);
-  if (spooling != nullptr) logs.push_back(&spooling->redo());
+  if (spooling != nullptr) {
+    logs.push_back(&spooling->redo());
+  } else if (std::filesystem::exists(paths.redo("spool"))) {
+    auto redo = stage::RedoLog::open(paths.redo("spool"), 1);  // as large as it is
+    if (!redo) return fail(std::move(redo.error()));
+    former.redo = std::move(*redo);
+    former.states = std::make_unique<spool::Spool>(spool::Settings{}, paths.spool, *ledger);
+    logs.push_back(former.redo.get());
+  }
   return {};
 }
 

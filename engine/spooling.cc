@@ -15,6 +15,8 @@ constexpr int kReserveShare = 3;
 constexpr Milliseconds kReserveMax{4'000};
 // What a sound disk may still take of it after the deadline.
 constexpr Milliseconds kGrace{1'000};
+// A start waits so long for a disk.
+constexpr std::chrono::seconds kStartPatience{10};
 // Of memory_limit, for what is known in memory of each batch on disk, which is so many bytes.
 constexpr std::uint64_t kIndexShare = 16;
 constexpr std::uint64_t kBatchBytes = 64;
@@ -52,7 +54,7 @@ Spooling::Spooling(const Config& config, Context context, std::unique_ptr<stage:
     : settings_(settings_for(config)),
       reserve_(std::min(config.shutdown_deadline / kReserveShare, kReserveMax)),
       context_(std::move(context)) {
-  spooler_ = std::make_unique<spool::Spooler>(
+  spooler_ = std::make_shared<spool::Spooler>(
       settings_, context_.paths.spool,
       spool::Spooler::Context{
           .ledger = &context_.ledger,
@@ -66,7 +68,23 @@ Spooling::Spooling(const Config& config, Context context, std::unique_ptr<stage:
           .reclaim =
               [this] { context_.loop.post([this] { deliverer_->spool()->take_read_back(); }); },
           .restored =
-              [this](const SealedBatchPtr& sealed) { deliverer_->spool()->restored(sealed); }});
+              [this](const SealedBatchPtr& sealed) { deliverer_->spool()->restored(sealed); },
+          .taken_up_late =
+              [this] { context_.loop.post([this] { deliverer_->look_for_spooled(); }); }});
+}
+
+Spooling::~Spooling() {
+  if (!thread_.joinable()) return;
+  // The start has failed.
+  std::unique_lock lock(beginning_->mutex);
+  beginning_->go = Beginning::Go::kEnd;
+  beginning_->changed.notify_all();
+  if (!beginning_->has_looked) {
+    thread_.detach();
+    return;
+  }
+  lock.unlock();
+  thread_.join();
 }
 
 void Spooling::recover(const std::vector<std::unique_ptr<stage::Segment>>& segments) {
@@ -75,7 +93,34 @@ void Spooling::recover(const std::vector<std::unique_ptr<stage::Segment>>& segme
     if (!spool::is_read_back(segment->key())) continue;
     last = std::max(last, segment->key().sequence);
   }
-  spooler_->recover(last);
+  spooler_->start_after(last);
+  thread_ = std::thread([this, spooler = spooler_, beginning = beginning_] {
+    spooler->look();
+    {
+      std::unique_lock lock(beginning->mutex);
+      beginning->has_looked = true;
+      beginning->changed.notify_all();
+      beginning->changed.wait(lock, [&] { return beginning->go != Beginning::Go::kWait; });
+      if (beginning->go == Beginning::Go::kEnd) return;
+    }
+    spooler->run();
+    write_leftovers();
+    const std::lock_guard lock(ending_.mutex);
+    ending_.is_over = true;
+    ending_.over.notify_one();
+  });
+  std::unique_lock lock(beginning_->mutex);
+  const bool answers =
+      beginning_->changed.wait_for(lock, kStartPatience, [this] { return beginning_->has_looked; });
+  lock.unlock();
+  if (!answers) {
+    log_error(
+        "the spool {} does not answer: the engine starts without it, and takes it up when it does; "
+        "look after that disk",
+        settings_.directory);
+  } else if (spooler_->name_slots()) {
+    spooler_->take_up();
+  }
 }
 
 void Spooling::connect(Deliverer& deliverer) {
@@ -84,18 +129,9 @@ void Spooling::connect(Deliverer& deliverer) {
 }
 
 void Spooling::run() {
-  thread_ = std::thread([this] {
-    spooler_->run();
-    write_leftovers();
-    const std::lock_guard lock(ending_.mutex);
-    ending_.is_over = true;
-    ending_.over.notify_one();
-  });
-}
-
-void Spooling::look() {
-  if (!spooler_->recover_late()) return;
-  context_.loop.post([this] { deliverer_->look_for_spooled(); });
+  const std::lock_guard lock(beginning_->mutex);
+  beginning_->go = Beginning::Go::kRun;
+  beginning_->changed.notify_all();
 }
 
 Milliseconds Spooling::begin_to_end() noexcept {

@@ -41,6 +41,9 @@ class Spooling {
     std::atomic<std::uint64_t>& body_bytes_total;
     std::function<void()> relieve;  // asks for room in the stage; thread-safe
   };
+  ~Spooling();
+  Spooling(const Spooling&) = delete;
+  Spooling& operator=(const Spooling&) = delete;
   // Null when the config has no spool. The disk is not touched yet.
   [[nodiscard]] static Result<std::unique_ptr<Spooling>> open(const Config& config,
                                                               Context context);
@@ -50,8 +53,11 @@ class Spooling {
   [[nodiscard]] spool::SegmentState* state_of(std::uint64_t segment_id) noexcept {
     return spooler_->state_of(segment_id);
   }
-  // After the redo records, before `segments` of the stage are given to workers.
+  // After the redo records, before `segments` of the stage are given to workers. A disk that does
+  // not answer is waited for some seconds; what lies there is taken up when it does.
   void recover(const std::vector<std::unique_ptr<stage::Segment>>& segments);
+  // What was found late is being counted in: no slots may be freed.
+  [[nodiscard]] bool is_taking_up() const noexcept { return spooler_->is_taking_up(); }
   // Those of `segments` that an earlier spooler wrote.
   void adopt(std::vector<std::unique_ptr<stage::Segment>> segments) {
     spooler_->adopt(std::move(segments));
@@ -59,8 +65,8 @@ class Spooling {
   void connect(Deliverer& deliverer);
 
   void run();
-  // Housekeeping, from time to time: takes up a directory that could not be used at the start.
-  void look();
+  // Housekeeping, from time to time: for a directory that could not be used at the start.
+  void look() { spooler_->name_slots(); }
   // See Spooler::try_pause().
   [[nodiscard]] std::unique_lock<std::mutex> try_pause() { return spooler_->try_pause(); }
   // The engine ends: nothing more is brought back, and delivery must leave so much time.
@@ -78,9 +84,18 @@ class Spooling {
   const spool::Settings settings_;
   Milliseconds reserve_;
   Context context_;
-  std::unique_ptr<spool::Spooler> spooler_;
+  // Shared with the thread, which may still hang on the disk when a start has failed.
+  std::shared_ptr<spool::Spooler> spooler_;
   Deliverer* deliverer_ = nullptr;
   std::thread thread_;
+  // Between who starts and the thread.
+  struct Beginning {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool has_looked = false;
+    enum class Go : std::uint8_t { kWait, kRun, kEnd } go = Go::kWait;
+  };
+  std::shared_ptr<Beginning> beginning_ = std::make_shared<Beginning>();
   // Between who stops and the thread that ends.
   struct Ending {
     std::vector<stage::Segment*> segments;

@@ -55,7 +55,7 @@ struct World {
               *ledger),
         slot(*ledger->find_or_add_destination(kIdentity, "d", "otlp")) {
     if (!spool.open()) std::abort();
-    spool.recover(*redo, wall_now());
+    spool.recover({}, *redo);
   }
   Place place;
   std::unique_ptr<Ledger> ledger;
@@ -121,7 +121,8 @@ void write_floor(benchmark::State& state) {
 void read_frames(benchmark::State& state) {
   World world;
   const std::string body = body_of(static_cast<std::size_t>(state.range(0)));
-  const auto ref = world.spool.write(frame_of(body), {world.slot}, *world.redo, wall_now());
+  const auto ref = world.spool.write(frame_of(body), {world.slot},
+                                     spool::Spool::AtLimit::kDropOldest, *world.redo, wall_now());
   if (!ref) std::abort();
   for (auto _ : state) {
     const auto whole = world.spool.read(*ref);
@@ -137,7 +138,8 @@ void read_frames(benchmark::State& state) {
 void commit(benchmark::State& state) {
   World world;
   const std::string body = body_of(4096);
-  const auto ref = world.spool.write(frame_of(body), {world.slot}, *world.redo, wall_now());
+  const auto ref = world.spool.write(frame_of(body), {world.slot},
+                                     spool::Spool::AtLimit::kDropOldest, *world.redo, wall_now());
   const auto settle_redo = std::move(*stage::RedoLog::open(world.place.memory + "/settle", 8192));
   auto segment = std::move(*stage::Segment::create(world.place.memory + "/segment", {0, 1},
                                                    world.ledger->header().epoch, 1U << 20U));
@@ -153,8 +155,9 @@ void commit(benchmark::State& state) {
   segment->commit(offset);
   // One bit of two: so that no entry is ever settled, however often its bit is cleared.
   for (auto _ : state) {
-    settler.spooled(entries, 1, std::vector<DestinationIndex>{world.slot},
-                    world.spool.state_of(*ref), ref->ordinal);
+    settler.spooled(
+        entries, 1, std::vector<DestinationIndex>{world.slot},
+        {.state = world.spool.state_of(*ref), .ordinal = ref->ordinal, .frame_bits = 1});
   }
 }
 

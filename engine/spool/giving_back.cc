@@ -3,8 +3,8 @@
 // keeps its age. For that, what an earlier engine had read back is found in the stage again.
 #include <algorithm>
 #include <bit>
-#include <compare>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "engine/base/assert.h"
@@ -14,14 +14,9 @@
 namespace sidecast::spool {
 namespace {
 
-// What tells a record of one destination from all others.
-struct RecordKey {
-  std::array<unsigned char, 16> ring{};
-  std::uint32_t lane = 0;
-  std::uint64_t sequence = 0;
-  DestinationIndex destination = 0;
-  auto operator<=>(const RecordKey&) const = default;
-};
+// What tells a record of one destination from all others: its ring, lane, number there, and that.
+using RecordKey =
+    std::tuple<std::array<unsigned char, 16>, std::uint32_t, std::uint64_t, DestinationIndex>;
 // Null: there are two of them, and nobody can tell which is which.
 using StagedRecords = std::map<RecordKey, stage::EntryRef>;
 
@@ -142,6 +137,7 @@ void Spooler::find_adopted() {
     restaged_[segment].push_back(std::move(one));
     return true;
   });
+  if (adopted_.empty()) spool_.settle_recovered();
 }
 
 }  // namespace sidecast::spool

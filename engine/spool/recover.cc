@@ -35,27 +35,44 @@ void set_path_aside(const std::string& path) {
 }  // namespace
 
 struct Spool::Recovery {
+  const Slots& known;
   stage::RedoLog& redo;
   Recovered found;
   std::set<std::uint64_t> counted_left;  // ids of segments that were left and have a state
   void note_flaw(const std::string& flaw) {
     if (found.first_flaw.empty()) found.first_flaw = flaw;
   }
+  // Nothing: one of them has none.
+  [[nodiscard]] std::optional<std::vector<DestinationIndex>> slots_of(const FrameHead& head) const {
+    std::vector<DestinationIndex> slots;
+    for (const DestinationName& name : head.destinations) {
+      const auto slot = known.find(identity_of(name));
+      if (slot == known.end()) return std::nullopt;
+      slots.push_back(slot->second);
+    }
+    return slots;
+  }
 };
 
-std::optional<std::vector<DestinationIndex>> Spool::slots_of(const FrameHead& head) {
-  std::vector<DestinationIndex> slots;
-  for (const DestinationName& name : head.destinations) {
-    const std::size_t known = ledger_.destination_count();
-    auto slot = ledger_.find_or_add_destination(identity_of(name), name_of(name), type_of(name));
-    if (!slot) return std::nullopt;
-    if (*slot >= known) {
-      ledger_.destination(*slot).state.store(ledger::DestinationState::kRemoved,
-                                             std::memory_order_relaxed);
+std::vector<DestinationName> Spool::named_destinations() const {
+  std::map<std::string, DestinationName> named;  // by identity
+  const auto paths = files_of(settings_.directory, ".spool");
+  if (!paths) return {};
+  for (const std::string& path : *paths) {
+    const auto file = SegmentFile::open(path, SegmentFile::Access::kRead);
+    if (!file) continue;
+    const auto scan = (*file)->scan();
+    if (!scan) continue;
+    for (const SegmentFile::Found& found : scan->frames) {
+      for (const DestinationName& name : found.head.destinations) {
+        named.try_emplace(std::string(identity_of(name)), name);
+      }
     }
-    slots.push_back(*slot);
   }
-  return slots;
+  std::vector<DestinationName> names;
+  names.reserve(named.size());
+  for (const auto& [identity, name] : named) names.push_back(name);
+  return names;
 }
 
 void Spool::add_frame(Held& held, const SegmentFile::Found& found,
@@ -75,12 +92,8 @@ void Spool::adopt(Held& held, const SegmentFile::Scan& scan, Recovery& recovery)
   const auto done = held.file->read_done();
   for (const SegmentFile::Found& found : scan.frames) {
     const std::uint32_t ordinal = found.head.ordinal;
-    const auto slots = slots_of(found.head);
-    if (!slots) {
-      recovery.note_flaw("the ledger has no room for another destination");
-      held.is_damaged = true;
-      continue;
-    }
+    const auto slots = recovery.slots_of(found.head);
+    if (!slots) continue;  // recover_segment() has looked
     add_frame(held, found, *slots);
     // An earlier start came so far before it was killed.
     const bool is_counted = ordinal < held.state->frames();
@@ -106,7 +119,7 @@ void Spool::adopt(Held& held, const SegmentFile::Scan& scan, Recovery& recovery)
   held.state->end_adopting();
 }
 
-void Spool::go_on(Held& held, const SegmentFile::Scan& scan) {
+void Spool::go_on(Held& held, const SegmentFile::Scan& scan, const Recovery& recovery) {
   const std::uint32_t frames = held.state->frames();
   const auto done = held.file->read_done();
   std::uint64_t committed_end = kFramesAt;
@@ -115,7 +128,7 @@ void Spool::go_on(Held& held, const SegmentFile::Scan& scan) {
     const std::uint32_t ordinal = found.head.ordinal;
     if (ordinal >= frames) continue;  // its records are the stage's
     committed_end = found.offset + found.head.size_bytes;
-    const auto slots = slots_of(found.head);
+    const auto slots = recovery.slots_of(found.head);
     if (!slots) continue;
     add_frame(held, found, *slots);
     const std::uint64_t pending = held.state->pending(ordinal) & all_bits(slots->size());
@@ -178,6 +191,13 @@ void Spool::recover_segment(const std::string& path, Recovery& recovery) {
     set_path_aside(path);
     return;
   }
+  const bool has_slots =
+      std::all_of(scan->frames.begin(), scan->frames.end(),
+                  [&](const auto& one) { return recovery.slots_of(one.head).has_value(); });
+  if (!has_slots) {
+    leave(path, Error("the ledger has no room for another destination"), recovery);
+    return;
+  }
   const std::uint64_t id = (*file)->id();
   SegmentState* state = state_of(id);
   const bool is_foreign = state == nullptr || state->is_adopting();
@@ -206,7 +226,7 @@ void Spool::recover_segment(const std::string& path, Recovery& recovery) {
     adopt(held, *scan, recovery);
     if (!held.is_damaged) static_cast<void>(held.file->cut(scan->end));
   } else {
-    go_on(held, *scan);
+    go_on(held, *scan, recovery);
   }
   if (held.is_damaged) ++recovery.found.set_aside;
   if (held.frames.size() < held.state->frames()) held.frames.resize(held.state->frames());
@@ -242,9 +262,8 @@ void Spool::count_lost(Recovery& recovery) {
   }
 }
 
-Spool::Recovered Spool::recover(stage::RedoLog& redo, Timestamp now) {
-  static_cast<void>(now);
-  Recovery recovery{.redo = redo, .found = {}};
+Spool::Recovered Spool::recover(const Slots& slots, stage::RedoLog& redo) {
+  Recovery recovery{.known = slots, .redo = redo, .found = {}};
   if (std::exchange(is_recovered_, true)) return recovery.found;
   const auto paths = files_of(settings_.directory, ".spool");
   if (!paths) {

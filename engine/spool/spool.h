@@ -62,8 +62,13 @@ class Spool {
   // Makes and locks the directory. May be tried again after an Error.
   [[nodiscard]] Status open();
   [[nodiscard]] bool is_open() const noexcept { return lock_ >= 0; }
+  // Who is named in what lies there. After open().
+  [[nodiscard]] std::vector<DestinationName> named_destinations() const;
+  // Their slots of the ledger, by identity.
+  using Slots = std::map<std::string, DestinationIndex, std::less<>>;
   // Once, after open() and after the redo records: finds what is there. Segments without a state
-  // are counted in as adopted; what the ledger knows and the disk lost is dropped(damaged).
+  // are counted in as adopted; what the ledger knows and the disk lost is dropped(damaged); what
+  // names somebody without a slot is left where it is.
   struct Recovered {
     std::uint64_t records = 0;  // for each destination
     std::uint64_t adopted = 0;  // of them
@@ -74,7 +79,7 @@ class Spool {
     std::uint64_t left = 0;  // segments that are not damaged, but cannot be read by us or now
     std::string first_left;
   };
-  Recovered recover(stage::RedoLog& redo, Timestamp now);
+  Recovered recover(const Slots& slots, stage::RedoLog& redo);
   // What an earlier engine had read back may still be in the stage when recover() returns: until
   // this is called, nothing of it counts as done on disk.
   void settle_recovered();
@@ -174,9 +179,8 @@ class Spool {
   void recover_segment(const std::string& path, Recovery& recovery);
   void leave(const std::string& path, const Error& why, Recovery& recovery);
   void adopt(Held& held, const SegmentFile::Scan& scan, Recovery& recovery);
-  void go_on(Held& held, const SegmentFile::Scan& scan);
+  void go_on(Held& held, const SegmentFile::Scan& scan, const Recovery& recovery);
   void count_lost(Recovery& recovery);
-  [[nodiscard]] std::optional<std::vector<DestinationIndex>> slots_of(const FrameHead& head);
   void add_frame(Held& held, const SegmentFile::Found& found,
                  const std::vector<DestinationIndex>& slots);
 

@@ -46,35 +46,50 @@ Spooler::Spooler(Settings settings, const std::string& state_directory, Context 
           },
           context_.fates) {}
 
-void Spooler::recover(std::uint64_t stage_sequence) {
+void Spooler::start_after(std::uint64_t stage_sequence) noexcept {
   writer_.start_after(stage_sequence);
   probes_.start_after(stage_sequence);
-  if (Status opened = spool_.open(); !opened) {
-    note_failure(opened.error(), monotonic_now());
-    return;
-  }
-  take_up();
 }
 
 void Spooler::adopt(std::vector<std::unique_ptr<stage::Segment>> segments) {
   for (const auto& segment : segments) adopted_.emplace(segment.get(), segment->file_bytes());
   writer_.adopt(std::move(segments));
-  if (!is_open()) return;
-  find_adopted();
-  if (adopted_.empty()) spool_.settle_recovered();
+  if (is_open()) find_adopted();
 }
 
-bool Spooler::recover_late() {
-  if (!is_found_late_.exchange(false, std::memory_order_acquire)) return false;
-  const std::lock_guard transactions(transactions_);
-  take_up();
-  find_adopted();
-  if (adopted_.empty()) spool_.settle_recovered();
+// ---- Finding what is there ----------------------------------------------------------------------
+
+void Spooler::look() {
+  if (Status opened = spool_.open(); !opened) {
+    note_failure(opened.error(), monotonic_now());
+    return;
+  }
+  names_ = spool_.named_destinations();
+  opening_.store(Opening::kNamed, std::memory_order_release);  // pairs with name_slots()
+}
+
+bool Spooler::name_slots() {
+  if (opening_.load(std::memory_order_acquire) != Opening::kNamed) return false;
+  Ledger& ledger = *context_.ledger;
+  for (const DestinationName& name : names_) {
+    const std::size_t known = ledger.destination_count();
+    const auto slot =
+        ledger.find_or_add_destination(identity_of(name), name_of(name), type_of(name));
+    if (!slot) continue;  // take_up() says so
+    if (*slot >= known) {
+      // relaxed: shown by itself.
+      ledger.destination(*slot).state.store(ledger::DestinationState::kRemoved,
+                                            std::memory_order_relaxed);
+    }
+    slots_.emplace(identity_of(name), *slot);
+  }
+  names_.clear();
+  opening_.store(Opening::kSlotted, std::memory_order_release);  // pairs with run()
   return true;
 }
 
 void Spooler::take_up() {
-  const Spool::Recovered found = spool_.recover(*context_.redo, wall_now());
+  const Spool::Recovered found = spool_.recover(std::exchange(slots_, {}), *context_.redo);
   const std::string& directory = spool_.settings().directory;
   if (found.records > 0) {
     log_info("recovered: {} spooled records in {} segments of {} are still to be delivered{}",
@@ -97,9 +112,8 @@ void Spooler::take_up() {
         "can: {}",
         found.left, directory, found.first_left);
   }
-  // relaxed: the mailboxes order what is done with it.
-  is_open_.store(true, std::memory_order_relaxed);
   state_.store(SpoolState::kOk, std::memory_order_relaxed);
+  opening_.store(Opening::kOpen, std::memory_order_release);  // pairs with is_taking_up()
   publish();
 }
 
@@ -330,7 +344,7 @@ void Spooler::tick(Instant now) {
   if (now < next_tick_) return;
   next_tick_ = now + kTick;
   if (!is_open()) {
-    try_open(now);
+    open_late(now);
   } else {
     spool_.rest();
     if (now >= next_overdue_) {
@@ -342,15 +356,22 @@ void Spooler::tick(Instant now) {
   publish();
 }
 
-void Spooler::try_open(Instant now) {
-  if (spool_.is_open()) return;  // recover_late() is to come
-  if (now.time_since_epoch().count() < again_at_.load(std::memory_order_relaxed)) return;
-  if (Status opened = spool_.open(); !opened) {
-    note_failure(opened.error(), now);
-    return;
+void Spooler::open_late(Instant now) {
+  switch (opening_.load(std::memory_order_acquire)) {  // pairs with name_slots()
+    case Opening::kClosed:
+      // relaxed: this thread's own, here.
+      if (now.time_since_epoch().count() >= again_at_.load(std::memory_order_relaxed)) look();
+      break;
+    case Opening::kSlotted:
+      log_info("the spool {} can be used now", spool_.settings().directory);
+      take_up();
+      find_adopted();
+      context_.taken_up_late();
+      break;
+    case Opening::kNamed:  // the other thread's turn
+    case Opening::kOpen:
+      break;
   }
-  log_info("the spool {} can be used now", spool_.settings().directory);
-  is_found_late_.store(true, std::memory_order_release);  // pairs with recover_late()
 }
 
 void Spooler::note_failure(const Error& error, Instant now) {

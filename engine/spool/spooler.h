@@ -65,26 +65,39 @@ class Spooler {
     // Asks for what was read back for destinations that do not take it; thread-safe.
     std::function<void()> reclaim;
     std::function<void(SealedBatchPtr)> restored;  // runs on the delivery thread
+    // A directory that could not be used at the start can be, and what lies in it waits.
+    // Thread-safe.
+    std::function<void()> taken_up_late;
   };
   Spooler(Settings settings, const std::string& state_directory, Context context);
 
-  // Before run(). For redo records; then recover() finds what is on disk. A directory that cannot
-  // be used is said, and tried again from time to time.
+  // Before run(). For redo records; then look(), name_slots() and take_up() find what is on disk. A
+  // directory that cannot be used is said, and tried again from time to time.
   [[nodiscard]] SegmentState* state_of(std::uint64_t segment_id) noexcept {
     return spool_.state_of(segment_id);
   }
   [[nodiscard]] stage::RedoLog& redo() noexcept { return *context_.redo; }
   // `stage_sequence`: of the last segment that an earlier spooler left in the stage.
-  void recover(std::uint64_t stage_sequence);
+  void start_after(std::uint64_t stage_sequence) noexcept;
   // Those segments, which become this one's to free: what is in them is not done on disk before it
-  // is settled here. After recover().
+  // is settled here.
   void adopt(std::vector<std::unique_ptr<stage::Segment>> segments);
 
+  // ---- the spooler's thread
+  // Opens the directory and reads who is named in it: as long as the disk takes.
+  void look();
+  // After look() and name_slots(): counts in what lies there. Done before the start goes on, unless
+  // the disk keeps that waiting; else by run().
+  void take_up();
   void run();  // until stop()
 
   // ---- the thread that may give the ledger new slots
-  // True: a directory that could not be used at the start can be, and what lies in it waits.
-  [[nodiscard]] bool recover_late();
+  // After look(): gives slots to those who are named there. False: there is nothing to do.
+  bool name_slots();
+  // Meanwhile none of those slots may be freed.
+  [[nodiscard]] bool is_taking_up() const noexcept {
+    return opening_.load(std::memory_order_acquire) == Opening::kSlotted;  // pairs with take_up()
+  }
 
   // ---- any thread
   void stop();
@@ -157,7 +170,9 @@ class Spooler {
     std::int64_t sealed_ns = 0;  // unix time
   };
   [[nodiscard]] std::unordered_map<const stage::Entry*, Origin> origins() const;
-  [[nodiscard]] bool is_open() const noexcept { return is_open_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool is_open() const noexcept {
+    return opening_.load(std::memory_order_relaxed) == Opening::kOpen;
+  }
   [[nodiscard]] std::array<const stage::StageWriter*, 2> writers() const noexcept {
     return {&writer_, &probes_};
   }
@@ -214,7 +229,6 @@ class Spooler {
   void end_giving_back(const Part& part, bool is_committed);
   // What an earlier engine had read back, in its segments: it is known again from which frame.
   void find_adopted();
-  void take_up();
   void serve_wishes(Instant now);
   [[nodiscard]] stage::StageWriter& writer_for(const Wish& wish) noexcept {
     return wish.is_probe ? probes_ : writer_;
@@ -226,7 +240,7 @@ class Spooler {
   void collect();
   void settled(const Restaged& one);
   void tick(Instant now);
-  void try_open(Instant now);
+  void open_late(Instant now);
   void note_failure(const Error& error, Instant now);
   void note_success();
   void say_overdue(const Spool::Overdue& overdue);
@@ -251,9 +265,12 @@ class Spooler {
   bool is_loss_told_ = false;
   bool is_too_large_told_ = false;
 
-  // The directory is ours, but what lies in it is not known yet; then it is open.
-  std::atomic<bool> is_found_late_{false};
-  std::atomic<bool> is_open_{false};
+  // look() -> kNamed, name_slots() -> kSlotted, take_up() -> kOpen. Each store is a release, and
+  // what the one thread leaves for the other stands in names_ and slots_.
+  enum class Opening : std::uint8_t { kClosed, kNamed, kSlotted, kOpen };
+  std::atomic<Opening> opening_{Opening::kClosed};
+  std::vector<DestinationName> names_;
+  Spool::Slots slots_;
   std::atomic<ledger::SpoolState> state_{ledger::SpoolState::kUnusable};
   std::atomic<Instant::rep> again_at_{0};  // after a failure: when to try again
   std::atomic<std::uint32_t> puts_waiting_{0};

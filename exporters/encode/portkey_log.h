@@ -1,6 +1,6 @@
 // One record as a log of Portkey: the request and the response as they were, for its replay and its
-// prices, and metadata. What has no body in JSON (plain text, shed records, privacy mode) is put into
-// the shape of chat completions. Shape: reference "destinations-native" §14.2.
+// prices, and metadata. What has no body in JSON (plain text, shed records, privacy mode) is put
+// into the shape of chat completions. Shape: reference "destinations-native" §14.2.
 #pragma once
 
 #include "engine/base/bytes.h"

@@ -18,6 +18,22 @@ import end_to_end
 import pipeline
 import spool_test
 
+# While the flag stands, the disk gives no byte of a segment.
+HANGING_READ = """
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+ssize_t pread(int fd, void *to, size_t count, off_t at) {
+  char link[64], path[512] = {0};
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, ".spool") != NULL)
+    while (access(getenv("SIDECAST_SLOW_FLAG"), F_OK) == 0) usleep(20000);
+  return syscall(SYS_pread64, fd, to, count, at);
+}
+ssize_t pread64(int fd, void *to, size_t count, off_t at) { return pread(fd, to, count, at); }
+"""
 SLOW_SYNC = """
 #define _GNU_SOURCE
 #include <unistd.h>
@@ -191,21 +207,77 @@ class SpoolDisk(spool_test.SpoolTest):
         self.assertEqual(engine.stop()[0], 0)
         self.assertIn("may be written to by others", engine.log.read_text())
 
-    def test_a_disk_that_does_not_answer_does_not_hold_up_the_end(self):
+    def start_with_disk(self, manner):
+        """An engine whose disk has that manner while the flag, which is returned too, stands."""
         folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        (folder / "slow.c").write_text("#include <stdlib.h>\n" + SLOW_SYNC)
+        (folder / "slow.c").write_text("#include <stdlib.h>\n" + manner)
         subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "slow.so", folder / "slow.c"], check=True)
         flag = folder / "hangs"
+
+        def start():
+            engine = self.pipeline.start([end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config], "engine",
+                                         {"LD_PRELOAD": str(folder / "slow.so"), "SIDECAST_SLOW_FLAG": str(flag)})
+            pipeline.wait_until(lambda: self.pipeline.stats_or_none() is not None
+                                and self.stats()["engine"]["pid"] == engine.pid, "the engine's stats")
+            return engine
+
+        return start, flag
+
+    def test_a_disk_that_hangs_at_a_start_holds_up_nobody(self):
+        written = self.spool_all()
+        alive = self.pipeline.start_sink("alive")
+        self.write_config([*self.destinations, end_to_end.openinference_protobuf(alive.address, name="alive")], **self.settings)
+        start, flag = self.start_with_disk(HANGING_READ)
+        flag.touch()
+        engine = start()
+        self.assertIn("the engine starts without it", engine.log.read_text())
+        self.play("--id-prefix", "second-")
+        added = len(self.logged_ids()) - written
+        pipeline.wait_until(lambda: self.destination("alive")["delivered"] == added, "the living one to have all")
+        begun = time.monotonic()
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())
+        took = time.monotonic() - begun
+        print(f"ended {took:.1f} s after SIGTERM")
+        self.assertLess(took, 3 + 1 + 2)  # the deadline, its grace, and the process's own end
+        engine = start()
+        flag.unlink()
+        pipeline.wait_until(lambda: "can be used now" in engine.log.read_text(), "it to be taken up")
+        self.dead.stop()
+        again = self.pipeline.start_sink("again", listen=self.dead.address)
+        pipeline.wait_until(lambda: self.destination()["delivered"] == written + added, "the backlog to be delivered")
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())
+        self.assert_all_arrived(end_to_end.Received(again.out), "generic")
+        self.assert_sums_hold()
+
+    def test_a_directory_that_comes_late_and_hangs_holds_up_nobody(self):
+        written = self.spool_all()
+        start, flag = self.start_with_disk(HANGING_READ)
+        with open(self.spool / "lock", "r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            engine = start()
+            flag.touch()
+        time.sleep(6)  # it is tried again every five seconds
+        reload = subprocess.run([end_to_end.BINARIES / "sidecast", "reload", "--config", self.pipeline.config],
+                                capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual(reload.returncode, 0, reload.stderr)
+        begun = time.monotonic()
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())
+        took = time.monotonic() - begun
+        print(f"ended {took:.1f} s after SIGTERM")
+        self.assertLess(took, 3 + 1 + 2)
+        _, received = self.deliver_all()
+        self.assert_all_arrived(received, "generic")
+        self.assert_ledger_exact(written)
+
+    def test_a_disk_that_does_not_answer_does_not_hold_up_the_end(self):
+        start, flag = self.start_with_disk(SLOW_SYNC)
         dead = self.pipeline.start_sink("dead", "--misbehave", "status=503")
         alive = self.pipeline.start_sink("alive")
         self.write_config([end_to_end.generic_json(dead.address, name="dead", batch_records_max=2),
                            end_to_end.openinference_protobuf(alive.address, name="alive")],
                           spool={"after": "0s", "sync": "interval"}, shutdown_deadline="3s")
-        engine = self.pipeline.start([end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config], "engine",
-                                     {"LD_PRELOAD": str(folder / "slow.so"), "SIDECAST_SLOW_FLAG": str(flag)})
-        pipeline.wait_until(lambda: self.pipeline.stats_or_none() is not None
-                            and self.stats()["engine"]["pid"] == engine.pid, "the engine's stats")
+        engine = start()
         flag.touch()
         self.play()
         written = len(self.logged_ids())

@@ -87,6 +87,36 @@ class SpoolStorm(spool_test.SpoolTest):
         self.end_well(self.pipeline.start_engine())
 
 
+    @unittest.skipUnless(engine_storm_test.has_test_points(), "a build without test points")
+    def test_a_kill_before_an_engine_without_a_spool_loses_nothing(self):
+        """What was half moved is moved at that start, not by the next engine that has a spool, over newer counters."""
+        # Room for what an engine without a spool has to hold.
+        settings = {"memory_limit": "256MiB", "shutdown_deadline": "3s", "batch_age_max": "100ms"}
+        destinations = [end_to_end.generic_json(self.sink.address, batch_records_max=16)]
+        self.pipeline.write_config(destinations, **settings)
+        without = self.pipeline.folder / "without.yaml"
+        without.write_text(self.pipeline.config.read_text(encoding="utf-8"), encoding="utf-8")
+        self.write_config(destinations, spool={"after": "0s"}, **settings)
+        seed = random.SystemRandom().randrange(1 << 32)
+        print(f"seed {seed}", flush=True)
+        chance = random.Random(seed)
+        for index in range(3):
+            # Of the spooler's transactions, too: it has moved something before.
+            point = f"redo.{chance.choice(('sealed', 'applying'))}:{chance.randrange(300, 1500)}"
+            command = [self.pipeline.binaries / "sidecastd", "--config", self.pipeline.config]
+            engine = self.pipeline.start(command, "engine", {"SIDECAST_KILL_AT": point})
+            pipeline.wait_until(self.pipeline.ring_dir.exists, "the ring directory")
+            writer = self.pipeline.start_replay(end_to_end.SAMPLE, "--ids", self.ids, "--id-prefix", f"{index}-",
+                                                "--repeat", "1000000", "--rate", RATE, name="replay")
+            self.assertEqual(engine.wait()[0], -signal.SIGKILL)
+            writer.stop()
+            engine = self.pipeline.start([self.pipeline.binaries / "sidecastd", "--config", without], "engine")
+            delivered = self.destination()["delivered"]
+            pipeline.wait_until(lambda delivered=delivered: self.destination()["delivered"] > delivered, "it to run")
+            self.assertEqual(engine.stop()[0], 0, engine.last_words())
+        self.end_well(self.pipeline.start_engine())
+
+
 # $0 is the directory to mount a small file system at. It outlives the engines that use it.
 HOLD_A_SMALL_DISK = 'mount -t tmpfs -o size=4m,mode=700 tmpfs "$0" && echo ready && exec sleep 1000000'
 

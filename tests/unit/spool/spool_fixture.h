@@ -81,7 +81,13 @@ class World {
                    .spool_segment = [this](std::uint64_t id) { return spool.state_of(id); }});
     const Status opened = spool.open();
     EXPECT_TRUE(opened) << opened.error().message();
-    found = spool.recover(*redo, wall_now());
+    Spool::Slots slots;
+    for (const DestinationName& name : spool.named_destinations()) {
+      const auto slot =
+          ledger->find_or_add_destination(identity_of(name), name_of(name), type_of(name));
+      if (slot) slots.emplace(identity_of(name), *slot);
+    }
+    found = spool.recover(slots, *redo);
     if (stage == Stage::kEmpty) spool.settle_recovered();
   }
 
