@@ -20,6 +20,7 @@ import unittest
 import end_to_end
 import gateway
 import pipeline
+import taking_broker
 
 SECONDS = float(os.environ.get("SIDECAST_TEST_CROSS_TENANT_S", "20"))
 SEED = int(os.environ.get("SIDECAST_TEST_SEED") or time.time_ns() % 10**9)
@@ -42,7 +43,10 @@ TYPES = (
     ("portkey-logs", {}, "api_key"),
     ("clickhouse", {}, "password"),
     ("datadog", {"ml_app": "m"}, "api_key"),
+    ("kafka", {"compression": "none"}, None),  # a topic of one broker; compressed, nothing could be read in it
 )
+# Of Kafka's brokers: taken, and errors that pass; None: the connection ends.
+KAFKA_ANSWERS = (0,) * 12 + (7, 6, None)
 
 
 class Place:
@@ -62,8 +66,11 @@ class Receivers:
         self.places = {}
         self.breaches = []
         self.requests = 0
+        self.produced = 0
         self.reused = 0
         self._dice = dice
+        self._kafka_dice = random.Random(SEED + 2)  # of its threads, in no fixed order
+        self.broker = taking_broker.TakingBroker("127.0.0.1", self.take)
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 22))
         self.port = self._server.sockets[0].getsockname()[1]
@@ -71,6 +78,7 @@ class Receivers:
         self._thread.start()
 
     def close(self):
+        self.broker.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -95,23 +103,32 @@ class Receivers:
             writer.close()
 
     def _check(self, head, body):
-        self.requests += 1
         path = head.split(b" ", 2)[1].decode()
-        name = re.match(r"/(place-\d+)", path)
-        place = self.places.get(name[1]) if name else None
-        if place is None:
-            self.breaches.append(f"a request for no place: {path}")
-            return
-        place.requests += 1
         if b"content-encoding: gzip" in head.lower():
             body = gzip.decompress(body)
         for basic in re.findall(rb"authorization: basic (\S+)", head, re.I):
             head += base64.b64decode(basic)
-        for account in set(CONTENT.findall(head + body)):
+        self._check_place(path.removeprefix("/"), head + body)
+
+    def take(self, topic, records):
+        """What a broker is given; runs on its threads."""
+        self.produced += 1
+        self._check_place(topic, records)
+        return self._kafka_dice.choice(KAFKA_ANSWERS)
+
+    def _check_place(self, path, said):
+        self.requests += 1
+        name = re.match(r"place-\d+", path)
+        place = self.places.get(name[0]) if name else None
+        if place is None:
+            self.breaches.append(f"a request for no place: {path}")
+            return
+        place.requests += 1
+        for account in set(CONTENT.findall(said)):
             place.seen.add(account.decode())
             if account.decode() not in place.accounts:
                 self.breaches.append(f"{path}: content of {account.decode()}, but it is for {sorted(place.accounts)}")
-        for owner, _ in set(CREDENTIAL.findall(head + body)):
+        for owner, _ in set(CREDENTIAL.findall(said)):
             if owner.decode() != place.owner:
                 self.breaches.append(f"{path} of {place.owner}: a credential of {owner.decode()}")
 
@@ -134,8 +151,10 @@ class CrossTenant(end_to_end.EndToEndTest):
         kind, options, secret = self.dice.choice(TYPES)
         number = next(self.numbers)
         self.receivers.places[f"place-{number}"] = Place(owner, frozenset(accounts))
-        made = {"name": f"to-{number}", "type": kind, "endpoint": f"http://127.0.0.1:{self.receivers.port}/place-{number}",
-                "timeout": "2s", **options}
+        where = {"endpoint": f"http://127.0.0.1:{self.receivers.port}/place-{number}"}
+        if kind == "kafka":
+            where = {"brokers": self.receivers.broker.brokers, "topic": f"place-{number}"}
+        made = {"name": f"to-{number}", "type": kind, "timeout": "2s", **where, **options}
         if secret:
             made[secret] = self.credential(owner)
         made["headers"] = {"x-owner-token": self.credential(owner)}
@@ -239,9 +258,11 @@ class CrossTenant(end_to_end.EndToEndTest):
         used = sum(place.requests > 0 for place in places)
         seen = sum(len(place.seen) for place in places)
         print(f"{written} records, {self.receivers.requests} requests checked ({self.receivers.reused} on used "
-              f"connections), {used} of {len(places)} places, {seen} pairs of place and account", flush=True)
+              f"connections, {self.receivers.produced} to Kafka), {used} of {len(places)} places, "
+              f"{seen} pairs of place and account", flush=True)
         self.assertEqual(self.receivers.breaches[:3], [], f"{len(self.receivers.breaches)} breaches")
         self.assertGreater(self.receivers.requests, 20 * SECONDS)
+        self.assertGreater(self.receivers.produced, 0, "none of them to Kafka")
         self.assertGreater(seen, TENANTS)
 
 
