@@ -1,11 +1,12 @@
 """The engine with a spool is killed while batches move between memory and disk: nothing is lost, the sums stay exact.
 
-SIDECAST_STORM=N asks for N random kills, of each kind; 30 take two minutes.
+SIDECAST_STORM=N asks for N random kills, of each kind; 200 of each are the default.
 """
 
 import os
 import random
 import signal
+import time
 import unittest
 
 import engine_storm_test
@@ -14,8 +15,10 @@ import pipeline
 import spool_test
 import start_failures_test
 
-KILLS = int(os.environ.get("SIDECAST_STORM", "30"))
+KILLS = int(os.environ.get("SIDECAST_STORM", "200"))
 RATE = 400
+KILLS_PER_WRITER = 20
+LIFE_S = 0.6  # an engine's at most; most have less
 
 
 def spool_points():
@@ -26,7 +29,30 @@ def spool_points():
     return sorted(points - {"spool.adopted"})  # only a start without states comes there
 
 
-class SpoolStorm(spool_test.SpoolTest):
+class Storm(spool_test.SpoolTest):
+    def kill_again_and_again(self, engine, start_engine):
+        """Under a load that goes on; a writer outlives many engines. Returns the last engine and what was logged."""
+        seed = random.SystemRandom().randrange(1 << 32)
+        print(f"{KILLS} kills, seed {seed}", flush=True)
+        chance = random.Random(seed)
+        begun, logs, writer = time.monotonic(), [], None
+        for kill in range(KILLS):
+            if kill % KILLS_PER_WRITER == 0:
+                if writer is not None:
+                    writer.stop()
+                logs.append(self.pipeline.folder / f"ids-{kill}.log")
+                writer = self.pipeline.start_replay(end_to_end.SAMPLE, "--ids", logs[-1], "--repeat", "1000000", "--rate",
+                                                    RATE, "--id-prefix", f"kill{kill}-", name=f"replay-{kill}")
+                pipeline.wait_until(lambda: pipeline.read_lines(logs[-1]), "the first records to be written")
+            time.sleep(LIFE_S * chance.random() ** 2)  # no condition: at any instant
+            engine.kill()
+            engine = start_engine()
+        writer.stop()
+        print(f"{(time.monotonic() - begun) / KILLS:.2f} s a kill", flush=True)
+        return engine, [line for log in logs for line in pipeline.read_lines(log)]
+
+
+class SpoolStorm(Storm):
     def setUp(self):
         super().setUp()
         # Most of what it gets is answered badly, so that batches go to disk and come back all the time.
@@ -52,23 +78,8 @@ class SpoolStorm(spool_test.SpoolTest):
         self.assertFalse(received.unequal_repeats)
 
     def test_random_kills_while_batches_move_lose_nothing(self):
-        seed = random.SystemRandom().randrange(1 << 32)
-        print(f"{KILLS} kills, seed {seed}", flush=True)
-        chance = random.Random(seed)
-        engine = self.pipeline.start_engine()
-        ids_logs = []
-        for kill in range(KILLS):
-            ids = self.pipeline.folder / f"ids-{kill}.log"
-            ids_logs.append(ids)
-            writer = self.pipeline.start_replay(end_to_end.SAMPLE, "--ids", ids, "--repeat", "1000000", "--rate", RATE,
-                                                "--id-prefix", f"kill{kill}-", name=f"replay-{kill}")
-            target = chance.randrange(100, 600)
-            pipeline.wait_until(lambda ids=ids, target=target: len(pipeline.read_lines(ids)) >= target,
-                                f"{target} records to be written")
-            engine.kill()
-            writer.stop()
-            engine = self.pipeline.start_engine()
-        self.ids.write_text("".join(line + "\n" for ids in ids_logs for line in pipeline.read_lines(ids)))
+        engine, logged = self.kill_again_and_again(self.pipeline.start_engine(), self.pipeline.start_engine)
+        self.ids.write_text("".join(line + "\n" for line in logged))
         self.end_well(engine)
 
     @unittest.skipUnless(engine_storm_test.has_test_points(), "a build without test points")
@@ -121,7 +132,7 @@ class SpoolStorm(spool_test.SpoolTest):
 HOLD_A_SMALL_DISK = 'mount -t tmpfs -o size=4m,mode=700 tmpfs "$0" && echo ready && exec sleep 1000000'
 
 
-class SpoolStormOnAFullDisk(spool_test.SpoolTest):
+class SpoolStormOnAFullDisk(Storm):
     def setUp(self):
         super().setUp()
         if not start_failures_test.may_mount():
@@ -143,24 +154,13 @@ class SpoolStormOnAFullDisk(spool_test.SpoolTest):
         return engine
 
     def test_random_kills_with_a_full_disk_lose_nothing_of_the_healthy(self):
-        seed = random.SystemRandom().randrange(1 << 32)
-        print(f"{KILLS} kills on a full disk, seed {seed}", flush=True)
-        chance = random.Random(seed)
         engine = self.start_engine()
         self.play("--repeat", "500", "--rate", "4000", "--id-prefix", "fill-")
         written = self.logged_ids()
         pipeline.wait_until(lambda: self.stats()["spool"]["state"] == "full", "the disk to be full")
-        for kill in range(KILLS):
-            ids = self.pipeline.folder / f"ids-{kill}.log"
-            writer = self.pipeline.start_replay(end_to_end.SAMPLE, "--ids", ids, "--repeat", "1000000", "--rate", RATE,
-                                                "--id-prefix", f"kill{kill}-", name=f"replay-{kill}")
-            target = chance.randrange(100, 600)
-            pipeline.wait_until(lambda ids=ids, target=target: len(pipeline.read_lines(ids)) >= target,
-                                f"{target} records to be written")
-            engine.kill()
-            writer.stop()
-            written += pipeline.read_lines(ids)
-            engine = self.start_engine()  # which adds up the sums before anything moves them
+        # Each start adds up the sums before anything moves them.
+        engine, logged = self.kill_again_and_again(engine, self.start_engine)
+        written += logged
         self.dead.stop()
         again = self.pipeline.start_sink("again", listen=self.dead.address)
         self.pipeline.wait_until_settled()
