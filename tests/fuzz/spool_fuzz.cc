@@ -81,8 +81,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                               : mode == 1 ? segment_of(bytes)
                                           : segment_of(frame_of(bytes));
   // One file in memory, written anew each time and removed at the end.
-  static const std::string path = [] {
-    std::string made = "/dev/shm/sidecast-fuzz-XXXXXX.spool";
+  // Never destroyed: it is needed after every destructor.
+  static const std::string& path = []() -> const std::string& {
+    auto& made = *new std::string("/dev/shm/sidecast-fuzz-XXXXXX.spool");
     const int file = mkstemps(made.data(), 6);
     if (file < 0) std::abort();
     close(file);
