@@ -1,11 +1,14 @@
 """sidecast spool: what waits is listed, shown without its content, checked, repaired and given to others."""
 
 import json
+import shutil
+import struct
 import unittest
 
 import end_to_end
 import pipeline
 import spool_test
+import spool_unreadable_test
 
 
 class SpoolTool(spool_test.SpoolTest):
@@ -58,6 +61,46 @@ class SpoolTool(spool_test.SpoolTest):
         engine = self.pipeline.start_engine()
         self.assert_sums_hold()
         self.assertEqual(engine.stop()[0], 0)
+
+    def test_more_segments_than_descriptors_are_no_damage(self):
+        segment, = self.segments()
+        for index in range(60):
+            shutil.copy(segment, self.spool / f"{index + 1000:016x}-{index + 1:016x}.spool")
+        other = self.pipeline.start_sink("other")
+        self.write_config([end_to_end.generic_json(self.address, enabled=False),
+                           end_to_end.generic_json(other.address, name="other")])
+        for words in (("ls",), ("cat",), ("check",), ("check", "--repair"), ("replay", "--to", "other")):
+            command = ["prlimit", "--nofile=24:24", end_to_end.BINARIES / "sidecast", "spool", *words, "--config",
+                       self.pipeline.config]
+            program = self.pipeline.start(command, "few")
+            code, output = program.wait()
+            self.assertEqual(code, 0, (words, output, program.last_words()))
+            self.assertNotIn("Too many", output)
+        self.assertEqual(len(self.segments()), 62)
+
+    def test_repair_leaves_what_it_cannot_read_just_now_or_does_not_know(self):
+        segment, = self.segments()
+        newer = bytearray(segment.read_bytes())
+        struct.pack_into("<I", newer, 8, 2)  # SegmentHeader.version
+        other = self.spool / f"{1000:016x}-{1:016x}.spool"
+        other.write_bytes(newer)
+        code, output, _ = self.tool("check", "--repair")
+        self.assertEqual(code, 1)
+        self.assertIn("left where it is: it may be sound", output)
+        self.assertEqual(bytes(newer), other.read_bytes())
+        library, flag = spool_unreadable_test.bad_disk(self)
+        flag.touch()
+        for begins_at in (0, 64, 64 + 120 + 160 + 1):  # the segment, its frames, the frames' rest
+            program = self.pipeline.start(
+                [end_to_end.BINARIES / "sidecast", "spool", "check", "--repair", "--config", self.pipeline.config], "bad",
+                {"LD_PRELOAD": str(library), "SIDECAST_BAD_FLAG": str(flag), "SIDECAST_BAD_FROM": str(begins_at)})
+            self.assertEqual(program.wait()[0], 1)
+        flag.unlink()
+        self.assertEqual(self.segments(), sorted([segment, other]))
+        other.unlink()
+        self.assertEqual(self.tool("check")[0], 0)
+        shown = json.loads(self.tool("ls", "--json")[1])
+        self.assertEqual(shown["destinations"][0]["records"], self.written)
 
     def test_check_does_not_repair_under_a_running_engine(self):
         engine = self.pipeline.start_engine()

@@ -39,14 +39,19 @@ WRAP(pread64)
 """
 
 
+def bad_disk(test):
+    """The library, and the flag."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "bad.c").write_text(BAD_READ)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "bad.so", folder / "bad.c", "-ldl"], check=True)
+    return folder / "bad.so", folder / "bad"
+
+
 class SpoolUnreadable(spool_test.SpoolTest):
     def setUp(self):
         super().setUp()
-        folder = pathlib.Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        (folder / "bad.c").write_text(BAD_READ)
-        self.library, self.flag = folder / "bad.so", folder / "bad"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", self.library, folder / "bad.c", "-ldl"], check=True)
+        self.library, self.flag = bad_disk(self)
 
     def spool_all(self):
         """An engine whose receiver is dead has run and ended: every record is on disk."""

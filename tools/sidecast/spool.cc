@@ -38,6 +38,12 @@ std::uint64_t SpoolSegment::waiting(const spool::SegmentFile::Found& frame) cons
   return all & ~(*done)[frame.head.ordinal];
 }
 
+Result<std::string> SpoolSegment::read(const spool::SegmentFile::Found& frame) const {
+  const auto awake = spool::SegmentFile::open(path, spool::SegmentFile::Access::kRead);
+  if (!awake) return fail(awake.error());
+  return (*awake)->read(frame.offset, frame.head.size_bytes);
+}
+
 std::vector<const spool::DestinationName*> waiting_destinations(
     const SpoolSegment& segment, const spool::SegmentFile::Found& frame) {
   std::vector<const spool::DestinationName*> destinations;
@@ -65,18 +71,21 @@ Result<std::vector<SpoolSegment>> read_spool(const std::string& directory,
   for (const std::string& path : *paths) {
     SpoolSegment segment;
     segment.path = path;
-    auto file = spool::SegmentFile::open(path, access);
+    spool::SegmentFile::Unusable why{};
+    auto file = spool::SegmentFile::open(path, access, &why);
     if (file) {
       auto scan = (*file)->scan();
       if (scan) {
         segment.scan = *std::move(scan);
         segment.done = (*file)->read_done();
         segment.file = std::move(*file);
+        segment.file->rest();
       } else {
         segment.flaw = scan.error().message();
       }
     } else {
       segment.flaw = file.error().message();
+      segment.is_damaged = why == spool::SegmentFile::Unusable::kDamaged;
     }
     segments.push_back(std::move(segment));
   }

@@ -29,13 +29,17 @@ struct SpoolOptions {
 
 struct SpoolSegment {
   std::string path;
-  std::unique_ptr<spool::SegmentFile> file;  // null: `flaw` says why
+  // At rest: a process has fewer descriptors than a spool may have segments. Null: `flaw` says why.
+  std::unique_ptr<spool::SegmentFile> file;
   std::string flaw;
+  bool is_damaged = false;  // else it cannot be read just now, or is of another version
   spool::SegmentFile::Scan scan;
   std::unique_ptr<spool::SegmentFile::Done> done;
 
   // Bits of the destinations that a frame still waits for, as far as the disk knows.
   [[nodiscard]] std::uint64_t waiting(const spool::SegmentFile::Found& frame) const;
+  // The bytes of a frame. An Error is one of the system's, or that the segment has gone.
+  [[nodiscard]] Result<std::string> read(const spool::SegmentFile::Found& frame) const;
 };
 // Oldest first. An Error when the directory cannot be read.
 [[nodiscard]] Result<std::vector<SpoolSegment>> read_spool(const std::string& directory,

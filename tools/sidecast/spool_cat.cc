@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "engine/base/json_writer.h"
 #include "tools/receiver/otlp_decode.h"
@@ -99,8 +100,8 @@ bool print_frame(const SpoolSegment& segment, const spool::SegmentFile::Found& f
           ? !names.empty()
           : std::find(names.begin(), names.end(), options.destination) != names.end();
   if (!is_wanted) return true;
-  const auto whole = segment.file->read(found.offset, found.head.size_bytes);
-  if (!whole) return false;
+  const auto whole = segment.read(found);
+  if (!whole) return access(segment.path.c_str(), F_OK) != 0;  // it was delivered meanwhile
   const auto frame = spool::parse_frame(*whole, segment.file->id(), found.offset);
   if (!frame) return false;
   std::string plain;

@@ -36,10 +36,13 @@ std::string outcome(const Status& status, std::string_view done) {
   return status ? std::string(done) : "not repaired: " + status.error().message();
 }
 
-// What is wrong with a frame that the scan took for one.
-Status check_frame(const SpoolSegment& segment, const SegmentFile::Found& found) {
-  const auto whole = segment.file->read(found.offset, found.head.size_bytes);
+// What is wrong with a frame that the scan took for one. What cannot be read may be sound.
+Status check_frame(const SpoolSegment& segment, const SegmentFile::Found& found,
+                   bool& is_readable) {
+  is_readable = false;
+  const auto whole = segment.read(found);
   if (!whole) return fail(whole.error());
+  is_readable = true;
   const auto frame = spool::parse_frame(*whole, segment.file->id(), found.offset);
   if (!frame) return fail(frame.error());
   std::string plain;
@@ -51,13 +54,16 @@ void check_frames(const SpoolSegment& segment, bool repair, Report& report) {
   for (const SegmentFile::Found& found : segment.scan.frames) {
     ++report.batches;
     report.records += found.head.record_count;
-    const Status sound = check_frame(segment, found);
+    bool is_readable = false;
+    const Status sound = check_frame(segment, found, is_readable);
     if (sound) continue;
     Flaw flaw{fmt::format("{} offset {}: {} ({} records)", segment.path, found.offset,
                           sound.error().message(), found.head.record_count),
               {}};
     const std::uint64_t waiting = segment.waiting(found);
-    if (repair && waiting != 0) {
+    if (repair && !is_readable) {
+      flaw.repair = "left: it may be sound";
+    } else if (repair && waiting != 0) {
       flaw.repair = outcome(segment.file->note_done(found.head.ordinal, waiting), "written off");
     } else if (repair) {
       flaw.repair = "nobody waits for it";
@@ -70,13 +76,19 @@ void check_segment(const SpoolSegment& segment, bool repair, Report& report) {
   ++report.segments;
   if (segment.file == nullptr) {
     Flaw flaw{segment.flaw, {}};
-    if (repair) {
+    if (repair && !segment.is_damaged) {
+      flaw.repair = "left where it is: it may be sound";
+    } else if (repair) {
       const std::string aside = segment.path + ".damaged";
       flaw.repair = std::rename(segment.path.c_str(), aside.c_str()) == 0
                         ? "set aside as " + aside
                         : "not repaired: it cannot be renamed";
     }
     report.flaws.push_back(std::move(flaw));
+    return;
+  }
+  if (repair && segment.file->wake() != SegmentFile::Waking::kAwake) {
+    report.flaws.push_back({segment.path + " cannot be opened once more", "left as it is"});
     return;
   }
   const auto& flaws = segment.scan.flaws;
@@ -108,6 +120,7 @@ void check_segment(const SpoolSegment& segment, bool repair, Report& report) {
     }
     report.flaws.push_back(std::move(flaw));
   }
+  segment.file->rest();
 }
 
 std::string report_json(const Report& report) {

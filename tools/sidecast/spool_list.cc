@@ -34,6 +34,7 @@ struct Name {
   std::string name;
   std::string type;
   std::string identity;
+  // NOLINTNEXTLINE(modernize-use-nullptr): what the compiler makes of it compares with 0
   auto operator<=>(const Name&) const = default;
 };
 
@@ -120,7 +121,8 @@ std::string spool_tables(const std::vector<SpoolSegment>& segments, Timestamp no
   std::string flaws;
   for (const SpoolSegment& segment : segments) {
     if (segment.file == nullptr) {
-      flaws += fmt::format("{} {}\n", style.bad("damaged"), printable(segment.flaw, 300));
+      flaws += fmt::format("{} {}\n", style.bad(segment.is_damaged ? "damaged" : "not read"),
+                           printable(segment.flaw, 300));
       continue;
     }
     const Sum sum = sum_of(segment);

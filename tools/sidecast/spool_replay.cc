@@ -136,7 +136,7 @@ std::set<std::uint64_t> batches_of(const std::vector<SpoolSegment>& segments,
                        [&](const auto& one) { return spool::identity_of(one) == identity; })) {
         continue;
       }
-      const auto whole = segment.file->read(found.offset, found.head.size_bytes);
+      const auto whole = segment.read(found);
       if (!whole) continue;
       const auto frame = spool::parse_frame(*whole, segment.file->id(), found.offset);
       if (frame) batches.insert(identity_of_batch(*frame));
@@ -164,7 +164,7 @@ Result<Copied> copy_segments(const std::vector<SpoolSegment>& segments, const Sp
   for (const SpoolSegment& segment : segments) {
     for (const SegmentFile::Found& found : segment.scan.frames) {
       if (!is_wanted(options, waiting_destinations(segment, found))) continue;
-      const auto whole = segment.file->read(found.offset, found.head.size_bytes);
+      const auto whole = segment.read(found);
       const std::string place = fmt::format("{} offset {}", segment.path, found.offset);
       if (!whole) return fail(Error(whole.error()).with(place));
       const auto frame = spool::parse_frame(*whole, segment.file->id(), found.offset);
