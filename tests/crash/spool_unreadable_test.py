@@ -1,5 +1,6 @@
 """A disk that gives no byte of what is spooled at a start: it is left in place, said once, and delivery goes on."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -116,6 +117,23 @@ class SpoolUnreadable(spool_test.SpoolTest):
 
     def test_after_a_reboot_behind_the_header(self):
         self.check(64, is_reboot=True)
+
+    def test_a_repair_leaves_it_too(self):
+        written = self.spool_all()
+        before = {segment: segment.read_bytes() for segment in self.segments()}
+        tool = [end_to_end.BINARIES / "sidecast", "spool"]
+        self.flag.touch()
+        for begins_at in (0, 64, 64 + 120 + 160 + 1):  # the segment, its frames, the frames' rest
+            program = self.pipeline.start(
+                [*tool, "check", "--repair", "--config", self.pipeline.config], "bad",
+                {"LD_PRELOAD": str(self.library), "SIDECAST_BAD_FLAG": str(self.flag), "SIDECAST_BAD_FROM": str(begins_at)})
+            code, output = program.wait()
+            self.assertEqual(code, 1)
+            self.assertIn("it may be sound", output)
+        self.flag.unlink()
+        self.assertEqual({segment: segment.read_bytes() for segment in self.segments()}, before)
+        code, output = self.pipeline.start([*tool, "ls", "--json", "--config", self.pipeline.config], "ls").wait()
+        self.assertEqual((code, json.loads(output)["destinations"][0]["records"]), (0, written))
 
 
 if __name__ == "__main__":
