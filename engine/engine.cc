@@ -105,7 +105,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   log_info("sidecastd {} serves {} with {} workers and {} destinations", options.version,
            config->ring_dir, workers.size(), plan->destinations.size());
 
-  verify_ledger("at the start");
+  if (spooling == nullptr || !spooling->is_taking_up()) verify_ledger("at the start");
   loop->post([this] { deliverer->start(); });
   std::vector<std::thread> threads;
   for (const auto& worker : workers) {
@@ -121,9 +121,12 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   };
   // But for what is held for nobody: time alone settles that.
   const auto stage_settled = [this] { return stage->unsettled() <= deliverer->held(); };
-  const auto everything_settled = [&] {
-    return keeper->all_drained() && workers_quiet() && stage_settled() &&
+  const auto nothing_spooled = [this] {
+    return (spooling == nullptr || spooling->is_open()) &&
            spooled_records(*ledger, plan.get()) == 0;
+  };
+  const auto everything_settled = [&] {
+    return keeper->all_drained() && workers_quiet() && stage_settled() && nothing_spooled();
   };
 
   Reloader reloader(options.loader, options.reload_asked, paths,
@@ -175,8 +178,7 @@ bool Engine::Impl::run(const std::atomic<bool>& stop) {
   stop_spool(deadline);
   keeper->remove_drained();  // and finds no ring: nobody would read it
 
-  const bool nothing_left =
-      keeper->all_drained() && stage->unsettled() == 0 && spooled_records(*ledger, plan.get()) == 0;
+  const bool nothing_left = keeper->all_drained() && stage->unsettled() == 0 && nothing_spooled();
   verify_ledger("at the end");
   beat(ledger::EngineState::kStopped);
   if (stage->unsettled() > 0) {

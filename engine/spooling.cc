@@ -31,7 +31,9 @@ spool::Settings settings_for(const Config& config) {
 
 Result<std::unique_ptr<Spooling>> Spooling::open(const Config& config, Context context) {
   auto& shown = context.ledger.header().spool;
-  shown.state.store(ledger::SpoolState::kNone, std::memory_order_relaxed);
+  // relaxed: shown by itself; the spooler knows better once the disk has answered.
+  shown.state.store(config.spool ? ledger::SpoolState::kUnusable : ledger::SpoolState::kNone,
+                    std::memory_order_relaxed);
   shown.directory = {};
   if (!config.spool) {
     if (const std::uint64_t spooled = spooled_records(context.ledger, nullptr); spooled > 0) {
@@ -69,22 +71,35 @@ Spooling::Spooling(const Config& config, Context context, std::unique_ptr<stage:
               [this] { context_.loop.post([this] { deliverer_->spool()->take_read_back(); }); },
           .restored =
               [this](const SealedBatchPtr& sealed) { deliverer_->spool()->restored(sealed); },
-          .taken_up_late =
-              [this] { context_.loop.post([this] { deliverer_->look_for_spooled(); }); }});
+          .taken_up = [this] { context_.loop.post([this] { deliverer_->look_for_spooled(); }); }});
 }
 
 Spooling::~Spooling() {
   if (!thread_.joinable()) return;
-  // The start has failed.
-  std::unique_lock lock(beginning_->mutex);
-  beginning_->go = Beginning::Go::kEnd;
-  beginning_->changed.notify_all();
-  if (!beginning_->has_looked) {
+  // The start has failed. The thread may hang on the disk.
+  if (beginning_->ask(Beginning::Step::kEnd, Nanoseconds(0))) {
+    thread_.join();
+  } else {
     thread_.detach();
-    return;
   }
-  lock.unlock();
-  thread_.join();
+}
+
+bool Spooling::Beginning::ask(Step step, Nanoseconds patience) {
+  std::unique_lock lock(mutex);
+  const bool is_idle = done == asked;
+  asked = step;
+  changed.notify_all();
+  if (step == Step::kRun) return true;
+  if (step == Step::kEnd) return is_idle;
+  return changed.wait_for(lock, patience, [&] { return done >= step; });
+}
+
+Spooling::Beginning::Step Spooling::Beginning::next(Step last) {
+  std::unique_lock lock(mutex);
+  done = last;
+  changed.notify_all();
+  changed.wait(lock, [&] { return asked > done; });
+  return asked;
 }
 
 void Spooling::recover(const std::vector<std::unique_ptr<stage::Segment>>& segments) {
@@ -94,14 +109,15 @@ void Spooling::recover(const std::vector<std::unique_ptr<stage::Segment>>& segme
     last = std::max(last, segment->key().sequence);
   }
   spooler_->start_after(last);
+  using Step = Beginning::Step;
   thread_ = std::thread([this, spooler = spooler_, beginning = beginning_] {
-    spooler->look();
-    {
-      std::unique_lock lock(beginning->mutex);
-      beginning->has_looked = true;
-      beginning->changed.notify_all();
-      beginning->changed.wait(lock, [&] { return beginning->go != Beginning::Go::kWait; });
-      if (beginning->go == Beginning::Go::kEnd) return;
+    Step step = Step::kNone;
+    while (true) {
+      step = beginning->next(step);
+      if (step == Step::kEnd) return;
+      if (step == Step::kRun) break;
+      if (step == Step::kLook) spooler->look();
+      if (step == Step::kTakeUp) spooler->take_up();
     }
     spooler->run();
     write_leftovers();
@@ -109,18 +125,13 @@ void Spooling::recover(const std::vector<std::unique_ptr<stage::Segment>>& segme
     ending_.is_over = true;
     ending_.over.notify_one();
   });
-  std::unique_lock lock(beginning_->mutex);
-  const bool answers =
-      beginning_->changed.wait_for(lock, kStartPatience, [this] { return beginning_->has_looked; });
-  lock.unlock();
-  if (!answers) {
-    log_error(
-        "the spool {} does not answer: the engine starts without it, and takes it up when it does; "
-        "look after that disk",
-        settings_.directory);
-  } else if (spooler_->name_slots()) {
-    spooler_->take_up();
-  }
+  bool answers = beginning_->ask(Step::kLook, kStartPatience);
+  if (answers && spooler_->name_slots()) answers = beginning_->ask(Step::kTakeUp, kStartPatience);
+  if (answers) return;
+  log_error(
+      "the spool {} does not answer: the engine starts without it, and takes it up when it does; "
+      "look after that disk",
+      settings_.directory);
 }
 
 void Spooling::connect(Deliverer& deliverer) {
@@ -129,9 +140,7 @@ void Spooling::connect(Deliverer& deliverer) {
 }
 
 void Spooling::run() {
-  const std::lock_guard lock(beginning_->mutex);
-  beginning_->go = Beginning::Go::kRun;
-  beginning_->changed.notify_all();
+  static_cast<void>(beginning_->ask(Beginning::Step::kRun, Nanoseconds(0)));
 }
 
 Milliseconds Spooling::begin_to_end() noexcept {
@@ -186,7 +195,11 @@ void Spooling::write_leftovers() {
       log_info("{} records wait in the spool {} for the next start", records, settings_.directory);
     }
   }
-  if (context_.stage.unsettled() == 0) spooler_->settle_restaged();
+  if (context_.stage.unsettled() == 0) {
+    spooler_->settle_restaged();
+  } else {
+    spooler_->collect();
+  }
   spooler_->finish();
   spooler_->publish();
 }

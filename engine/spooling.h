@@ -56,8 +56,10 @@ class Spooling {
   // After the redo records, before `segments` of the stage are given to workers. A disk that does
   // not answer is waited for some seconds; what lies there is taken up when it does.
   void recover(const std::vector<std::unique_ptr<stage::Segment>>& segments);
-  // What was found late is being counted in: no slots may be freed.
+  // What was found is being counted in: no slots may be freed, and the sums may not hold.
   [[nodiscard]] bool is_taking_up() const noexcept { return spooler_->is_taking_up(); }
+  // False: what is in the spool is not known.
+  [[nodiscard]] bool is_open() const noexcept { return spooler_->is_open(); }
   // Those of `segments` that an earlier spooler wrote.
   void adopt(std::vector<std::unique_ptr<stage::Segment>> segments) {
     spooler_->adopt(std::move(segments));
@@ -88,12 +90,18 @@ class Spooling {
   std::shared_ptr<spool::Spooler> spooler_;
   Deliverer* deliverer_ = nullptr;
   std::thread thread_;
-  // Between who starts and the thread.
+  // Between who starts and the thread, which does one step after the other: each has to be asked
+  // for, and says when it is done.
   struct Beginning {
+    enum class Step : std::uint8_t { kNone, kLook, kTakeUp, kRun, kEnd };
     std::mutex mutex;
     std::condition_variable changed;
-    bool has_looked = false;
-    enum class Go : std::uint8_t { kWait, kRun, kEnd } go = Go::kWait;
+    Step asked = Step::kLook;
+    Step done = Step::kNone;
+    // The starter's: whether it was done in time.
+    [[nodiscard]] bool ask(Step step, Nanoseconds patience);
+    // The thread's: waits for the next step.
+    [[nodiscard]] Step next(Step last);
   };
   std::shared_ptr<Beginning> beginning_ = std::make_shared<Beginning>();
   // Between who stops and the thread that ends.

@@ -154,7 +154,12 @@ void Outlet::put_back(const RecordRange& range) {
     hold(*range.sealed, range.first, range.count);
   } else if (range.count == range.sealed->entries.size()) {
     queued_bytes_ += range.sealed->batch->uncompressed_bytes;
-    waiting_.push_front(range.sealed);
+    // At its place: several come back in the order in which they went.
+    const auto at = std::upper_bound(waiting_.begin(), waiting_.end(), range.sealed,
+                                     [](const SealedBatchPtr& a, const SealedBatchPtr& b) {
+                                       return a->sealed_at < b->sealed_at;
+                                     });
+    waiting_.insert(at, range.sealed);
   } else {
     refreeze(range.sealed, {range.first, range.count});
   }

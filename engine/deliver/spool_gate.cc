@@ -22,6 +22,7 @@ struct SpoolGate::Handed {
   };
   std::vector<From> from;
   std::uint64_t bytes = 0;
+  bool only_moves = false;
 };
 
 Outlet* SpoolGate::outlet_of(DestinationIndex slot) const noexcept {
@@ -36,7 +37,8 @@ bool SpoolGate::hand_over(Outlet& outlet, Instant now) {
 }
 
 bool SpoolGate::may_move() const noexcept {
-  return takes() == Spooler::Taking::kYes && monotonic_now() >= move_again_;
+  if (is_refused_ && (moving_ > 0 || monotonic_now() < move_again_)) return false;
+  return takes() == Spooler::Taking::kYes;
 }
 
 void SpoolGate::hand_over_aged(Instant now) {
@@ -111,6 +113,8 @@ void SpoolGate::hand_over(const RecordRange& first, Outlet& outlet, Instant now,
   put->first = begin;
   put->keep_alive = sealed;
   put->at_limit = at_limit;
+  handed->only_moves = at_limit == spool::Spool::AtLimit::kRefuse;
+  if (handed->only_moves) ++moving_;
   for (const stage::EntryRef& ref : put->entries) handed->bytes += ref.entry->encoded_bytes;
   bytes_ += handed->bytes;
   context_.spooler.put(put, [this, put, handed](Spooler::Answer answer) {
@@ -138,7 +142,11 @@ void SpoolGate::commit(const Spooler::Put& put, const std::vector<Spooler::Part>
 void SpoolGate::written(const Handed& handed, Spooler::Answer answer) {
   bytes_ -= handed.bytes;
   auto& parts = answer.parts;
-  if (answer.is_refused) move_again_ = monotonic_now() + kMovePause;
+  if (handed.only_moves) {
+    --moving_;
+    is_refused_ = answer.is_refused;
+    move_again_ = monotonic_now() + kMovePause;
+  }
   if (answer.is_too_large) {
     std::erase_if(too_large_, [](const auto& one) { return one.expired(); });
     too_large_.emplace_back(handed.from.front().range.sealed);

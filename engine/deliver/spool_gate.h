@@ -75,6 +75,9 @@ class SpoolGate {
 
   Context context_;
   std::uint64_t bytes_ = 0;
+  // What only moves: puts on their way, and after a refusal when to ask again, one by one.
+  std::size_t moving_ = 0;
+  bool is_refused_ = false;
   Instant move_again_{};
   std::vector<std::weak_ptr<const SealedBatch>> too_large_;
   std::map<std::pair<DestinationIndex, GroupIndex>, std::size_t> asked_;  // how often

@@ -195,7 +195,10 @@ void Spool::recover_segment(const std::string& path, Recovery& recovery) {
       std::all_of(scan->frames.begin(), scan->frames.end(),
                   [&](const auto& one) { return recovery.slots_of(one.head).has_value(); });
   if (!has_slots) {
-    leave(path, Error("the ledger has no room for another destination"), recovery);
+    leave(path,
+          Error(path + " names a destination that the ledger has no slot for: it is full, or "
+                       "the file could not be read at first"),
+          recovery);
     return;
   }
   const std::uint64_t id = (*file)->id();

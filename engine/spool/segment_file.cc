@@ -148,7 +148,10 @@ void SegmentFile::rest() noexcept {
 
 SegmentFile::Waking SegmentFile::wake() {
   if (fd_ >= 0) return Waking::kAwake;
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  fd_ = ::open(path_.c_str(), O_RDWR | kFlags);
+  // On a disk that takes nothing any more, what is there can still be read back.
+  if (fd_ < 0 && errno == EROFS) fd_ = ::open(path_.c_str(), O_RDONLY | kFlags);
   if (fd_ >= 0) return Waking::kAwake;
   return errno == ENOENT || errno == ELOOP ? Waking::kGone : Waking::kNotNow;
 }

@@ -115,10 +115,11 @@ void Spool::seal_active() {
 
 Status Spool::make_active(std::uint64_t frame_bytes, AtLimit at_limit, stage::RedoLog& redo,
                           Timestamp now) {
+  std::uint64_t unused_bytes = 0;  // that sealing the active one gives back
   if (active_ != 0) {
     const Held& held = segments_.at(active_);
     if (held.file->has_room(frame_bytes) && held.frames.size() < kFramesMax) return {};
-    seal_active();
+    unused_bytes = held.file->file_bytes() - held.file->tail();
   }
   // Before anything makes room for it in vain.
   if (frame_bytes > frame_bytes_max()) {
@@ -126,7 +127,17 @@ Status Spool::make_active(std::uint64_t frame_bytes, AtLimit at_limit, stage::Re
   }
   const std::uint64_t usual =
       std::clamp(settings_.limit_bytes / kSegmentsAtLimit, kSegmentBytesMin, kSegmentBytesMax);
-  const std::uint64_t capacity = std::max(frame_bytes, std::min(usual, frame_bytes_max()));
+  std::uint64_t capacity = std::max(frame_bytes, std::min(usual, frame_bytes_max()));
+  if (at_limit == AtLimit::kRefuse) {
+    const std::uint64_t used_bytes = figures_.bytes - unused_bytes + kFramesAt;
+    const std::uint64_t room = settings_.limit_bytes - std::min(settings_.limit_bytes, used_bytes);
+    // Smaller ones may still find room in the active one.
+    if (room < frame_bytes) {
+      return fail(fmt::format("{} for a batch of {} bytes", kNoRoomAtLimit, frame_bytes));
+    }
+    capacity = std::min(capacity, room);
+  }
+  seal_active();
   while (figures_.bytes + kFramesAt + capacity > settings_.limit_bytes ||
          figures_.batches >= settings_.batches_max) {
     if (at_limit == AtLimit::kRefuse || !drop_oldest_segment(redo)) {
@@ -401,7 +412,7 @@ void Spool::retire_if_done(std::uint64_t sequence) {
 
 bool Spool::drop_oldest_segment(stage::RedoLog& redo) {
   for (auto& [sequence, held] : segments_) {
-    if (sequence == active_ || !held.uncommitted.empty() || !held.giving_back.empty()) continue;
+    if (sequence == active_) continue;
     const std::uint64_t oldest = sequence;
     const auto frames = static_cast<std::uint32_t>(held.frames.size());
     SegmentState& state = *held.state;
@@ -409,6 +420,7 @@ bool Spool::drop_oldest_segment(stage::RedoLog& redo) {
     for (std::uint32_t i = 0; i < frames; ++i) {
       // The last drop may take the segment with it.
       if (segments_.find(oldest) == segments_.end()) break;
+      if (held.uncommitted.contains(i) || held.giving_back.contains(i)) continue;
       const std::uint64_t pending = state.pending(i);
       if (pending == 0) continue;
       waited = true;

@@ -54,7 +54,6 @@ void Spooler::start_after(std::uint64_t stage_sequence) noexcept {
 void Spooler::adopt(std::vector<std::unique_ptr<stage::Segment>> segments) {
   for (const auto& segment : segments) adopted_.emplace(segment.get(), segment->file_bytes());
   writer_.adopt(std::move(segments));
-  if (is_open()) find_adopted();
 }
 
 // ---- Finding what is there ----------------------------------------------------------------------
@@ -118,13 +117,21 @@ void Spooler::take_up() {
 }
 
 void Spooler::run() {
+  if (is_open()) begin();
   while (!stop_.load(std::memory_order_relaxed)) {
+    if (!is_open()) open_late(monotonic_now());
     const bool is_busy = pass();
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, is_busy ? kBusySleep : kIdleSleep, [this] {
       return stop_.load(std::memory_order_relaxed) || messages_.size_approx() > 0;
     });
   }
+}
+
+void Spooler::begin() {
+  const std::lock_guard transactions(transactions_);
+  find_adopted();
+  context_.taken_up();
 }
 
 bool Spooler::pass() {
@@ -236,15 +243,15 @@ Result<Spooler::Answer> Spooler::write(const Put& put) {
   return Answer{.parts = std::move(parts)};
 }
 
-// Records from `first` on that cannot go back to where they were.
+// Records from `first` on that come from the same place, and cannot go back there.
 Spooler::Run Spooler::new_from(const Put& put, std::size_t first) {
+  const Restaged* const one = restaged_with(put.entries[first]);
   Run run;
+  // What was read back grows no younger, and makes nothing else older.
+  if (one != nullptr) run.sealed_ns = spool_.sealed_ns(one->ref);
   const std::size_t end = std::min(put.entries.size(), first + kFrameRecordsMax);
-  for (std::size_t i = first; i < end; ++i, ++run.count) {
-    const Restaged* const one = restaged_with(put.entries[i]);
-    if (one == nullptr) continue;
-    if (i > first && can_go_back(*one, put, i)) break;
-    run.sealed_ns = std::min(run.sealed_ns, spool_.sealed_ns(one->ref));  // it grows no younger
+  while (first + run.count < end && restaged_with(put.entries[first + run.count]) == one) {
+    ++run.count;
   }
   return run;
 }
@@ -343,9 +350,7 @@ void Spooler::abandon() {
 void Spooler::tick(Instant now) {
   if (now < next_tick_) return;
   next_tick_ = now + kTick;
-  if (!is_open()) {
-    open_late(now);
-  } else {
+  if (is_open()) {
     spool_.rest();
     if (now >= next_overdue_) {
       next_overdue_ = now + kOverdueLook;
@@ -365,8 +370,7 @@ void Spooler::open_late(Instant now) {
     case Opening::kSlotted:
       log_info("the spool {} can be used now", spool_.settings().directory);
       take_up();
-      find_adopted();
-      context_.taken_up_late();
+      begin();
       break;
     case Opening::kNamed:  // the other thread's turn
     case Opening::kOpen:

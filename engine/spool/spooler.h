@@ -65,9 +65,7 @@ class Spooler {
     // Asks for what was read back for destinations that do not take it; thread-safe.
     std::function<void()> reclaim;
     std::function<void(SealedBatchPtr)> restored;  // runs on the delivery thread
-    // A directory that could not be used at the start can be, and what lies in it waits.
-    // Thread-safe.
-    std::function<void()> taken_up_late;
+    std::function<void()> taken_up;                // what lies in the spool is known; thread-safe
   };
   Spooler(Settings settings, const std::string& state_directory, Context context);
 
@@ -80,14 +78,14 @@ class Spooler {
   // `stage_sequence`: of the last segment that an earlier spooler left in the stage.
   void start_after(std::uint64_t stage_sequence) noexcept;
   // Those segments, which become this one's to free: what is in them is not done on disk before it
-  // is settled here.
+  // is settled here. Before run(); take_up() may be under way.
   void adopt(std::vector<std::unique_ptr<stage::Segment>> segments);
 
   // ---- the spooler's thread
   // Opens the directory and reads who is named in it: as long as the disk takes.
   void look();
-  // After look() and name_slots(): counts in what lies there. Done before the start goes on, unless
-  // the disk keeps that waiting; else by run().
+  // After look() and name_slots(): counts in what lies there. Before the start goes on, unless the
+  // disk keeps that waiting; else by run().
   void take_up();
   void run();  // until stop()
 
@@ -160,6 +158,8 @@ class Spooler {
   void commit(const std::vector<Part>& parts);
   // Nothing that was read back is in the stage any more: it is settled, or spooled again.
   void settle_restaged();
+  // What was read back and is settled is done on disk.
+  void collect();
   // What was written and never committed will not be.
   void abandon();
   // The last words to the disk.
@@ -204,6 +204,7 @@ class Spooler {
   };
   enum class Outcome { kRestaged, kNothing, kNoRoom };
 
+  void begin();
   // True: there is more to do.
   [[nodiscard]] bool pass();
   void send(Message message);
@@ -215,7 +216,7 @@ class Spooler {
                                         std::vector<Part>& parts);
   struct Run {
     std::size_t count = 0;
-    std::int64_t sealed_ns = std::numeric_limits<std::int64_t>::max();  // the oldest of them
+    std::int64_t sealed_ns = std::numeric_limits<std::int64_t>::max();  // of where they come from
   };
   [[nodiscard]] Run new_from(const Put& put, std::size_t first);
   void take_back(const std::vector<Part>& parts);
@@ -237,7 +238,6 @@ class Spooler {
   [[nodiscard]] Outcome restage_oldest(Waiting& waiting);
   [[nodiscard]] Outcome restage(Waiting& waiting, FrameRef ref, const Frame& frame);
   void drop_damaged(FrameRef ref, const std::string& why);
-  void collect();
   void settled(const Restaged& one);
   void tick(Instant now);
   void open_late(Instant now);

@@ -18,21 +18,28 @@ import end_to_end
 import pipeline
 import spool_test
 
-# While the flag stands, the disk gives no byte of a segment.
-HANGING_READ = """
+# While the flag stands, a segment's file does not answer.
+HANGS = """
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-ssize_t pread(int fd, void *to, size_t count, off_t at) {
+static void wait_for(int fd) {
   char link[64], path[512] = {0};
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, ".spool") != NULL)
     while (access(getenv("SIDECAST_SLOW_FLAG"), F_OK) == 0) usleep(20000);
-  return syscall(SYS_pread64, fd, to, count, at);
 }
+"""
+HANGING_READ = HANGS + """
+ssize_t pread(int fd, void *to, size_t count, off_t at) { wait_for(fd); return syscall(SYS_pread64, fd, to, count, at); }
 ssize_t pread64(int fd, void *to, size_t count, off_t at) { return pread(fd, to, count, at); }
+"""
+# What is in the page cache can be read all the same.
+HANGING_CHANGE = HANGS + """
+int ftruncate(int fd, off_t size) { wait_for(fd); return syscall(SYS_ftruncate, fd, size); }
+int ftruncate64(int fd, off_t size) { return ftruncate(fd, size); }
 """
 SLOW_SYNC = """
 #define _GNU_SOURCE
@@ -95,6 +102,30 @@ class SpoolDisk(spool_test.SpoolTest):
         took = time.monotonic() - begun
         self.assertEqual(self.destination()["dropped"]["expired"], written)
         print(f"given up after {took:.1f} s and several starts")
+
+    def test_what_is_new_is_not_given_up_with_what_was_read_back(self):
+        """After a kill they share a batch; on disk each keeps its own age."""
+        spool = {"after": "0s", "age_max": "15s"}
+        old = self.spool_all(spool=spool)
+        begun = time.monotonic()
+        self.write_config(self.destinations, **{**self.settings, "spool": {**spool, "after": "1h"}})
+        engine = self.pipeline.start_engine()
+        pipeline.wait_until(lambda: self.destination()["pending"] > 0, "some of it to be read back")
+        time.sleep(max(0.0, begun + 6 - time.monotonic()))
+        self.play("--id-prefix", "fresh-")
+        begun = time.monotonic()
+        written = len(self.logged_ids())
+        pipeline.wait_until(lambda: self.stats()["records"]["read"] == written, "every record to be read")
+        engine.kill()
+        self.write_config([{**self.destinations[0], "batch_records_max": 15}], **self.settings)
+        engine = self.pipeline.start_engine()
+        time.sleep(max(0.0, begun + 11 - time.monotonic()))
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())  # all of it on disk; the old is 17 s old
+        engine = self.pipeline.start_engine()
+        pipeline.wait_until(lambda: self.destination()["dropped"]["expired"] > 0, "the old to be given up")
+        self.assertLess(time.monotonic() - begun, 15, "too slow a machine: the new is old, too")
+        self.assertEqual(self.destination()["dropped"]["expired"], old)
+        self.assertEqual(engine.stop()[0], 0)
 
     def test_a_record_larger_than_the_spool_costs_nothing_of_what_is_in_it(self):
         written = self.spool_all(spool={"after": "0s", "limit": "4MiB"}, memory_limit="256MiB",
@@ -215,8 +246,8 @@ class SpoolDisk(spool_test.SpoolTest):
         subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "slow.so", folder / "slow.c"], check=True)
         flag = folder / "hangs"
 
-        def start():
-            engine = self.pipeline.start([end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config], "engine",
+        def start(*arguments):
+            engine = self.pipeline.start([end_to_end.BINARIES / "sidecastd", "--config", self.pipeline.config, *arguments], "engine",
                                          {"LD_PRELOAD": str(folder / "slow.so"), "SIDECAST_SLOW_FLAG": str(flag)})
             pipeline.wait_until(lambda: self.pipeline.stats_or_none() is not None
                                 and self.stats()["engine"]["pid"] == engine.pid, "the engine's stats")
@@ -232,6 +263,7 @@ class SpoolDisk(spool_test.SpoolTest):
         flag.touch()
         engine = start()
         self.assertIn("the engine starts without it", engine.log.read_text())
+        self.assertEqual(self.stats()["spool"]["state"], "unusable")
         self.play("--id-prefix", "second-")
         added = len(self.logged_ids()) - written
         pipeline.wait_until(lambda: self.destination("alive")["delivered"] == added, "the living one to have all")
@@ -249,6 +281,34 @@ class SpoolDisk(spool_test.SpoolTest):
         self.assertEqual(engine.stop()[0], 0, engine.last_words())
         self.assert_all_arrived(end_to_end.Received(again.out), "generic")
         self.assert_sums_hold()
+
+    def test_a_disk_that_only_reads_at_a_start_holds_up_nobody(self):
+        self.dead = self.pipeline.start_sink("dead", "--misbehave", "status=503")
+        self.write_config([end_to_end.generic_json(self.dead.address, batch_records_max=2)], shutdown_deadline="3s",
+                          spool={"after": "0s"})
+        engine = self.pipeline.start_engine()
+        self.play()
+        pipeline.wait_until(lambda: self.destination()["spooled"] > 3, "some of it to be on disk")
+        engine.kill()  # the room behind what was written is not cut off: the next start has to
+        start, flag = self.start_with_disk(HANGING_CHANGE)
+        flag.touch()
+        engine = start()
+        self.assertIn("the engine starts without it", engine.log.read_text())
+        begun = time.monotonic()
+        self.assertEqual(engine.stop()[0], 0, engine.last_words())
+        self.assertLess(time.monotonic() - begun, 3 + 1 + 2)
+        _, received = self.deliver_all()
+        self.assert_all_arrived(received, "generic")
+        self.assert_ledger_exact(len(self.logged_ids()))
+
+    def test_a_drain_does_not_take_a_disk_that_hangs_for_an_empty_one(self):
+        self.spool_all()
+        shutil.rmtree(self.pipeline.ring_dir)  # as a reboot does: only the disk knows
+        start, flag = self.start_with_disk(HANGING_READ)
+        flag.touch()
+        self.assertNotEqual(start("--drain").wait()[0], 0)
+        _, received = self.deliver_all()
+        self.assert_all_arrived(received, "generic")
 
     def test_a_directory_that_comes_late_and_hangs_holds_up_nobody(self):
         written = self.spool_all()
