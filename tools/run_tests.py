@@ -25,6 +25,7 @@ REQUIRE_ALL = os.environ.get("SIDECAST_REQUIRE_ALL") == "1"
 EXCUSED = re.compile(r"SIDECAST_DATA|data set|NOT CHECKED|sanitizer|needs root", re.IGNORECASE)
 SKIPPED = 77  # the exit code by which a check or a test says that it could not run
 TIDY_MINUTES = "5"
+SOAK_SECONDS = os.environ.get("SIDECAST_SOAK_SECONDS") or "600"
 FAILED_TESTS_SHOWN_MAX = 10
 OUTPUT_LINES_SHOWN_MAX = 40
 
@@ -73,30 +74,45 @@ def show_progress(name, started, log):
         say(f"  {name} {seconds} s  {last[:100]}")
 
 
+class Command:
+    """A command that runs, with its output in a log."""
+
+    def __init__(self, name, command, environment=None):
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.log = LOGS / (re.sub(r"[^a-z0-9]+", "-", name) + ".log")
+        self.started = time.monotonic()
+        with self.log.open("wb") as output:
+            # A group of its own: an interrupt ends the command and what it started, and nothing else.
+            self.child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
+                                          stderr=subprocess.STDOUT, start_new_session=True,
+                                          env={**os.environ, **(environment or {})})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGTERM)
+            self.child.wait()
+
+    def wait(self):
+        """Its exit code."""
+        while True:
+            try:
+                code = self.child.wait(timeout=1)
+                break
+            except subprocess.TimeoutExpired:
+                show_progress(self.name, self.started, self.log)
+        if sys.stdout.isatty():
+            print("\r\x1b[K", end="")
+        return code
+
+
 def run(name, command, environment=None):
-    """Runs one command to its end with its output in a log; its exit code and the log."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    log = LOGS / (re.sub(r"[^a-z0-9]+", "-", name) + ".log")
-    started = time.monotonic()
-    with log.open("wb") as output:
-        # A group of its own: an interrupt ends the command and what it started, and nothing else.
-        child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
-                                 stderr=subprocess.STDOUT, start_new_session=True,
-                                 env={**os.environ, **(environment or {})})
-        try:
-            while True:
-                try:
-                    code = child.wait(timeout=1)
-                    break
-                except subprocess.TimeoutExpired:
-                    show_progress(name, started, log)
-        except BaseException:
-            os.killpg(child.pid, signal.SIGTERM)
-            child.wait()
-            raise
-    if sys.stdout.isatty():
-        print("\r\x1b[K", end="")
-    return code, log
+    """Runs one command to its end; its exit code and the log."""
+    with Command(name, command, environment) as running:
+        return running.wait(), running.log
 
 
 def show_end(log):
@@ -172,8 +188,12 @@ def run_preset(preset, tally):
 
 
 def run_check(name, command, tally):
-    started = time.monotonic()
-    code, log = run(name, command)
+    with Command(name, command) as running:
+        finish_check(running, tally)
+
+
+def finish_check(running, tally):
+    name, log, code = running.name, running.log, running.wait()
     if code == 0:
         tally.passed += 1
     elif code == SKIPPED:
@@ -184,7 +204,14 @@ def run_check(name, command, tally):
     word = {0: "done", SKIPPED: "skipped"}.get(code, "FAILED")
     lines = log.read_text(errors="replace").strip().splitlines()
     last = f" ({lines[-1]})" if code == 0 and lines else ""
-    say(f"{name}: {word}, {time.monotonic() - started:.0f} s{last}")
+    say(f"{name}: {word}, {time.monotonic() - running.started:.0f} s{last}")
+
+
+def begin_soak():
+    """Ten minutes at a fixed rate that a busy machine holds, beside the other presets."""
+    return Command("soak", [sys.executable, "-B", "tests/crash/soak_test.py"],
+                   {"SIDECAST_SOAK_SECONDS": SOAK_SECONDS, "SIDECAST_BINARIES": str(ROOT / "build" / "dev" / "bin"),
+                    "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "support"), str(ROOT / "tools")])})
 
 
 def say_what_is_missing():
@@ -220,10 +247,16 @@ def main():
     say_what_is_missing()
     if not options.preset:
         run_check("format", ["tools/check_format"], tally)
-    for preset in presets:
-        run_preset(preset, tally)
-    if not options.preset and not options.fast:
-        run_check("tidy", ["tools/check_tidy.py", "--minutes", TIDY_MINUTES], tally)
+    if options.preset or options.fast:
+        for preset in presets:
+            run_preset(preset, tally)
+    else:
+        run_preset("dev", tally)
+        with begin_soak() as soak:
+            for preset in presets[1:]:
+                run_preset(preset, tally)
+            run_check("tidy", ["tools/check_tidy.py", "--minutes", TIDY_MINUTES], tally)
+            finish_check(soak, tally)
     say_what_is_missing()
     return sum_up(tally, started)
 

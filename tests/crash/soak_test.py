@@ -1,6 +1,6 @@
 """A fixed rate for a long time, with faults at random at several destinations: exact sums and flat memory at the end.
 
-SIDECAST_SOAK_SECONDS=600 plays for ten minutes; the default is short enough for every run of the tests.
+SIDECAST_SOAK_SECONDS=600 plays for ten minutes, as tools/test does beside its later presets; CTest's own run is short.
 """
 
 import os
