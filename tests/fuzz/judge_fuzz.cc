@@ -71,24 +71,31 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Response response = response_of({reinterpret_cast<const char*>(data), size});
   const Timestamp now = timestamp_from_ns(1'700'000'000'000'000'000);
   for (const auto& exporter : exporters) {
-    Request request = exporter->probe(now);
-    // A receiver of webhooks may answer a connection test with 400 and be well all the same.
-    std::erase_if(request.headers,
-                  [](const Header& header) { return header.name == "x-test-connection"; });
-    const Verdict verdict = exporter->judge(request, response, now);
-    SIDECAST_ASSERT(verdict.explanation.size() <= kExplanationBytesMax);
-    SIDECAST_ASSERT(verdict.server_text.size() <= kServerTextBytesMax);
-    const std::string shown = verdict.explanation + verdict.server_text;
-    for (const char byte : shown) {
-      const auto code = static_cast<unsigned char>(byte);
-      SIDECAST_ASSERT(code >= 0x20 && code != 0x7F);
+    for (const std::size_t records : {0U, 1U}) {
+      Request request = exporter->probe(now);
+      // A receiver may answer a connection test with 400 and be well all the same.
+      const bool may_be_400 = records == 0;
+      request.record_count = records;
+      if (!may_be_400) {
+        std::erase_if(request.headers,
+                      [](const Header& header) { return header.name == "x-test-connection"; });
+      }
+      const Verdict verdict = exporter->judge(request, response, now);
+      SIDECAST_ASSERT(verdict.explanation.size() <= kExplanationBytesMax);
+      SIDECAST_ASSERT(verdict.server_text.size() <= kServerTextBytesMax);
+      const std::string shown = verdict.explanation + verdict.server_text;
+      for (const char byte : shown) {
+        const auto code = static_cast<unsigned char>(byte);
+        SIDECAST_ASSERT(code >= 0x20 && code != 0x7F);
+      }
+      // Success is the server's word alone: nothing but a 2xx delivers.
+      const bool is_success = (response.status >= 200 && response.status < 300) ||
+                              (may_be_400 && response.status == 400);
+      if (verdict.kind == Verdict::Kind::kDelivered || verdict.kind == Verdict::Kind::kPartial) {
+        SIDECAST_ASSERT(is_success);
+      }
+      if (verdict.retry_hint) SIDECAST_ASSERT(verdict.retry_hint->count() >= 0);
     }
-    // Success is the server's word alone: nothing but a 2xx delivers.
-    const bool is_success = response.status >= 200 && response.status < 300;
-    if (verdict.kind == Verdict::Kind::kDelivered || verdict.kind == Verdict::Kind::kPartial) {
-      SIDECAST_ASSERT(is_success);
-    }
-    if (verdict.retry_hint) SIDECAST_ASSERT(verdict.retry_hint->count() >= 0);
   }
   return 0;
 }
