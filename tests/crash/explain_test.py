@@ -296,7 +296,8 @@ class Explain(end_to_end.EndToEndTest):
         for index in range(100):
             shutil.copy(segment, disk / f"{index + 1000:016x}-{index + 1:016x}.spool")
         few = ("prlimit", "--nofile=24:24")
-        answer, code = self.explain_by_config("the-session", limits=few)
+        patient = ("--spool-seconds", "100")  # on a busy machine, too
+        answer, code = self.explain_by_config("the-session", *patient, limits=few)
         self.assertEqual([each["generation_id"] for each in answer["records"]], ["gen-0"])
         self.assertFalse([note for note in answer["notes"] if "could not" in note], answer)
         (disk / f"{5000:016x}-{1:016x}.spool").write_bytes(b"no segment")
@@ -304,7 +305,7 @@ class Explain(end_to_end.EndToEndTest):
         with damaged.open("r+b") as file:
             file.seek(64 + 120 + 160 + 72 + 40)  # in the first body
             file.write(b"\xa5" * 8)
-        notes = self.explain_by_config("the-session")[0]["notes"]
+        notes = self.explain_by_config("the-session", *patient)[0]["notes"]
         self.assertTrue(any("1 segment of the spool could not be read" in note for note in notes), notes)
         self.assertTrue(any("1 batch of the spool is damaged" in note for note in notes), notes)
 
