@@ -18,9 +18,10 @@ import end_to_end
 import pipeline
 import spool_test
 
-# While the flag stands, a segment's file does not answer.
+# While the flag stands, a segment's file does not answer; FLAG.reached says that it was asked.
 HANGS = """
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -28,8 +29,11 @@ HANGS = """
 static void wait_for(int fd) {
   char link[64], path[512] = {0};
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, ".spool") != NULL)
-    while (access(getenv("SIDECAST_SLOW_FLAG"), F_OK) == 0) usleep(20000);
+  const char *flag = getenv("SIDECAST_SLOW_FLAG");
+  if (readlink(link, path, sizeof path - 1) <= 0 || strstr(path, ".spool") == NULL || access(flag, F_OK) != 0) return;
+  snprintf(path, sizeof path, "%s.reached", flag);
+  close(open(path, O_CREAT | O_WRONLY, 0600));
+  while (access(flag, F_OK) == 0) usleep(20000);
 }
 """
 HANGING_READ = HANGS + """
@@ -329,7 +333,7 @@ class SpoolDisk(spool_test.SpoolTest):
             fcntl.flock(lock, fcntl.LOCK_EX)
             engine = start()
             flag.touch()
-        time.sleep(6)  # it is tried again every five seconds
+        pipeline.wait_until(flag.with_suffix(".reached").exists, "it to hang")
         reload = subprocess.run([end_to_end.BINARIES / "sidecast", "reload", "--config", self.pipeline.config],
                                 capture_output=True, text=True, timeout=20, check=False)
         self.assertEqual(reload.returncode, 0, reload.stderr)
